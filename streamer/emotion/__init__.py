@@ -1,0 +1,1 @@
+"""What a face shows: classifiers and smoothing over time."""

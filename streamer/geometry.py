@@ -1,0 +1,100 @@
+"""Boxes and alignment as pure functions over arrays: IoU, clipping, squares, five-point similarity, cropping.
+
+Boxes are xyxy in continuous pixel coordinates (x2 - x1 is the width). The similarity is Umeyama's least-squares
+estimate (IEEE TPAMI 13(4), 1991).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamer.pictures import Picture
+from streamer.types import Float32
+
+Float = npt.NDArray[np.floating]
+
+
+def areas(xyxy: Float) -> Float:
+    """Return the (N,) areas of (N, 4) boxes, px²; a turned-over box has none."""
+    return np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)
+
+
+def iou(first: Float, second: Float) -> Float:
+    """Return the (N, M) intersection over union of (N, 4) and (M, 4) boxes, 0..1."""
+    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
+    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    sides = np.maximum(bottom_right - top_left, 0)
+    intersection = sides[..., 0] * sides[..., 1]
+    union = areas(first)[:, None] + areas(second)[None, :] - intersection
+    return np.asarray(intersection / np.maximum(union, 1e-9))
+
+
+def clip(xyxy: Float, width: int, height: int) -> Float32:
+    """Return (N, 4) or (4,) boxes clipped to a picture of `width` × `height` px."""
+    limits = np.array([width, height, width, height], np.float32)
+    return np.clip(xyxy, 0, limits).astype(np.float32)
+
+
+def square(xyxy: Float) -> Float32:
+    """Return (N, 4) squares with the boxes' centres and their longer sides."""
+    centres = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    halves = np.max(xyxy[:, 2:] - xyxy[:, :2], axis=1, keepdims=True) / 2
+    return np.concatenate([centres - halves, centres + halves], axis=1).astype(np.float32)
+
+
+def similarity_transform(source: Float, target: Float) -> npt.NDArray[np.float64]:
+    """Return the (2, 3) matrix of the rotation, uniform scale and shift that best takes (K, 2) `source` to `target`."""
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    a, b = np.asarray(source - source_mean, np.float64), np.asarray(target - target_mean, np.float64)
+    variance = float((a**2).sum())
+    if variance < 1e-12:
+        raise ValueError("the source points coincide, so they fix no similarity")
+    # In two dimensions Umeyama's SVD has this closed form: the best complex number z with b ≈ z·a.
+    cosine = float((a * b).sum()) / variance
+    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / variance
+    linear = np.array([[cosine, -sine], [sine, cosine]])
+    return np.concatenate([linear, (target_mean - linear @ source_mean)[:, None]], axis=1)
+
+
+def aligned_crop(picture: Picture, landmarks: Float32, template: Float32, side: int) -> npt.NDArray[np.uint8]:
+    """Cut a face so that its landmarks fall on a template.
+
+    Only the part of the picture under the crop is converted to BGR. A face larger than the crop is averaged down
+    rather than sampled, or fine texture would alias.
+
+    Args:
+        picture: The picture.
+        landmarks: (5, 2) float32 px in the picture.
+        template: (5, 2) float32 px in the crop.
+        side: S, the crop's side, px.
+
+    Returns:
+        (S, S, 3) uint8 BGR; what lies outside the picture repeats its edge.
+    """
+    forward = similarity_transform(landmarks, template)
+    scale = float(np.hypot(forward[0, 0], forward[1, 0]))
+    shrink = max(1, min(8, round(1 / max(scale, 1e-6))))
+    # Warp to `shrink` times the side, then average: for a warp alone, bilinear sampling sees 2 × 2 pixels only.
+    forward = forward * shrink
+    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], np.float64) * [shrink, shrink, 1]
+    inverse = cv2.invertAffineTransform(forward)
+    spread = corners @ inverse.T
+    low = np.floor(spread.min(axis=0)).astype(int) - 2
+    high = np.ceil(spread.max(axis=0)).astype(int) + 3
+    x1, y1 = int(np.clip(low[0], 0, picture.width - 1)), int(np.clip(low[1], 0, picture.height - 1))
+    x2, y2 = int(np.clip(high[0], x1 + 1, picture.width)), int(np.clip(high[1], y1 + 1, picture.height))
+    forward[:, 2] += forward[:, :2] @ [x1, y1]
+    # Pixel centres: a crop pixel i covers [i, i + 1), OpenCV samples at whole coordinates.
+    forward[:, 2] += (forward[:, :2].sum(axis=1) - 1) / 2
+    large = cv2.warpAffine(
+        picture.bgr_region((x1, y1, x2, y2)),
+        forward,
+        (side * shrink, side * shrink),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    if shrink > 1:
+        large = cv2.resize(large, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(large, np.uint8)

@@ -1,0 +1,192 @@
+"""Pictures as decoders give them: planes that are converted only where, and only as far as, a stage asks.
+
+A file that goes from decoder to encoder stays in YUV; converting it to BGR and back costs 3 to 6 ms a frame at 720p.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+UInt8 = npt.NDArray[np.uint8]
+
+# OpenCV converts with BT.601. A BT.709 picture (nearly all HD video) decoded so comes out with wrong reds and greens;
+# this matrix, applied to the BGR that OpenCV made, gives what BT.709 would have given (both limited range; the luma
+# part is the same, the chroma coefficients differ): BGR709 = M709 · inverse(M601) · BGR601.
+_YUV_TO_BGR_601 = np.array([[1.164383, 2.017232, 0.0], [1.164383, -0.391762, -0.812968], [1.164383, 0.0, 1.596027]])
+_YUV_TO_BGR_709 = np.array([[1.164383, 2.112402, 0.0], [1.164383, -0.213249, -0.532909], [1.164383, 0.0, 1.792741]])
+_BGR_601_TO_709 = (_YUV_TO_BGR_709 @ np.linalg.inv(_YUV_TO_BGR_601)).astype(np.float32)
+
+
+def _read_only(plane: UInt8) -> UInt8:
+    view = plane.view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_plane(name: str, plane: UInt8, shape: tuple[int, ...]) -> None:
+    if plane.dtype != np.uint8 or plane.shape != shape:
+        raise ValueError(f"{name} must be uint8 of shape {shape}, not {plane.dtype} of shape {plane.shape}")
+
+
+class BgrPicture:
+    """A picture of (H, W, 3) uint8 BGR pixels, as cameras, images and arrays give it."""
+
+    __slots__ = ("_bgr",)
+
+    def __init__(self, pixels: UInt8) -> None:
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+            raise ValueError(f"pixels must be (H, W, 3) uint8 BGR, not {pixels.dtype} of shape {pixels.shape}")
+        self._bgr = _read_only(pixels)
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self._bgr.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self._bgr.shape[0])
+
+    def bgr(self) -> UInt8:
+        """Return the whole picture, (H, W, 3) uint8, read-only."""
+        return self._bgr
+
+    def luma(self) -> UInt8:
+        """Return the brightness, (H, W) uint8."""
+        return np.asarray(cv2.cvtColor(self._bgr, cv2.COLOR_BGR2GRAY), np.uint8)
+
+    def bgr_region(self, xyxy: tuple[int, int, int, int]) -> UInt8:
+        """Return the part inside `xyxy` (whole pixels, clipped to the picture), (h, w, 3) uint8."""
+        x1, y1, x2, y2 = xyxy
+        return self._bgr[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
+
+
+class I420Picture:
+    """A planar YUV 4:2:0 picture, limited range: what video decoders give and encoders take.
+
+    Args:
+        y: (H, W) uint8 luma; rows may be padded (strided views are kept, not copied).
+        u: (ceil(H/2), ceil(W/2)) uint8 blue difference.
+        v: (ceil(H/2), ceil(W/2)) uint8 red difference.
+        is_bt709: The colours are BT.709 (HD) rather than BT.601 (SD).
+    """
+
+    __slots__ = ("_bgr", "is_bt709", "u", "v", "y")
+
+    def __init__(self, y: UInt8, u: UInt8, v: UInt8, *, is_bt709: bool = False) -> None:
+        if y.ndim != 2 or 0 in y.shape:
+            raise ValueError(f"y must be (H, W) uint8, not of shape {y.shape}")
+        half = ((y.shape[0] + 1) // 2, (y.shape[1] + 1) // 2)
+        for name, plane, shape in (("y", y, y.shape), ("u", u, half), ("v", v, half)):
+            _check_plane(name, plane, shape)
+        self.y, self.u, self.v = _read_only(y), _read_only(u), _read_only(v)
+        self.is_bt709 = is_bt709
+        self._bgr: UInt8 | None = None
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.y.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.y.shape[0])
+
+    def bgr(self) -> UInt8:
+        """Return the whole picture, (H, W, 3) uint8, read-only; converted once and kept."""
+        if self._bgr is None:
+            self._bgr = _read_only(self.bgr_region((0, 0, self.width, self.height)))
+        return self._bgr
+
+    def luma(self) -> UInt8:
+        """Return the luma plane, (H, W) uint8, read-only."""
+        return self.y
+
+    def bgr_region(self, xyxy: tuple[int, int, int, int]) -> UInt8:
+        """Convert and return only the part inside `xyxy` (whole pixels, clipped to the picture), (h, w, 3) uint8."""
+        x1, y1, x2, y2 = max(xyxy[0], 0), max(xyxy[1], 0), min(xyxy[2], self.width), min(xyxy[3], self.height)
+        if x2 <= x1 or y2 <= y1:
+            return np.empty((max(y2 - y1, 0), max(x2 - x1, 0), 3), np.uint8)
+        if self._bgr is not None:
+            return self._bgr[y1:y2, x1:x2]
+        # Chroma is shared by 2 × 2 pixels: convert from even to even, then cut.
+        left, top = x1 // 2 * 2, y1 // 2 * 2
+        half_right, half_bottom = (x2 + 1) // 2, (y2 + 1) // 2
+        packed = _pack(
+            self.y[top : 2 * half_bottom, left : 2 * half_right],
+            self.u[top // 2 : half_bottom, left // 2 : half_right],
+            self.v[top // 2 : half_bottom, left // 2 : half_right],
+        )
+        bgr = cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420)
+        if self.is_bt709:
+            bgr = cv2.transform(bgr, _BGR_601_TO_709)
+        return np.asarray(bgr[y1 - top : y2 - top, x1 - left : x2 - left], np.uint8)
+
+
+def _pack(y: UInt8, u: UInt8, v: UInt8) -> UInt8:
+    """Lay three planes into the one (3h/2, w) buffer that OpenCV converts; odd sides repeat their last line."""
+    half_height, half_width = u.shape
+    height, width = 2 * half_height, 2 * half_width
+    packed = np.empty((height * 3 // 2, width), np.uint8)
+    packed[: y.shape[0], : y.shape[1]] = y
+    packed[y.shape[0] : height, : y.shape[1]] = y[-1:]
+    packed[:height, y.shape[1] :] = packed[:height, y.shape[1] - 1 : y.shape[1]]
+    flat = packed[height:].reshape(-1)
+    flat[: u.size] = u.reshape(-1)
+    flat[u.size :] = v.reshape(-1)
+    return packed
+
+
+Picture = BgrPicture | I420Picture
+
+
+class Canvas:
+    """A writable copy of a picture's I420 planes, to draw on; sides are even because H.264 4:2:0 needs them so.
+
+    An odd source side is extended by repeating its last row or column, so nothing is cut off or rescaled.
+    The decoder may still refer to its own planes, hence the copy.
+    """
+
+    __slots__ = ("is_bt709", "u", "v", "y")
+
+    def __init__(self, picture: Picture) -> None:
+        packed = (
+            _pack(picture.y, picture.u, picture.v) if isinstance(picture, I420Picture) else _packed_from_bgr(picture)
+        )
+        height, width = packed.shape[0] * 2 // 3, packed.shape[1]
+        quarter = height * width // 4
+        flat = packed[height:].reshape(-1)
+        self.y = packed[:height]
+        self.u = flat[:quarter].reshape(height // 2, width // 2)
+        self.v = flat[quarter:].reshape(height // 2, width // 2)
+        self.is_bt709 = isinstance(picture, I420Picture) and picture.is_bt709
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, even."""
+        return int(self.y.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, even."""
+        return int(self.y.shape[0])
+
+    def picture(self) -> I420Picture:
+        """Return a read-only view of the planes."""
+        return I420Picture(self.y, self.u, self.v, is_bt709=self.is_bt709)
+
+    def bgr(self) -> UInt8:
+        """Convert the drawn picture, (H, W, 3) uint8: for windows, pages and snapshots."""
+        return self.picture().bgr()
+
+
+def _packed_from_bgr(picture: BgrPicture) -> UInt8:
+    bgr = picture.bgr()
+    bottom, right = bgr.shape[0] % 2, bgr.shape[1] % 2
+    if bottom or right:
+        bgr = np.asarray(cv2.copyMakeBorder(bgr, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420), np.uint8)

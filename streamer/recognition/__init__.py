@@ -1,0 +1,1 @@
+"""Who a face is: embedders, the gallery, matchers."""

@@ -1,0 +1,137 @@
+"""The Protocols of all that can be replaced. No registration and no inheritance: any object with these methods will do.
+
+Crops between stages are (S, S, 3) BGR uint8; a model converts order, size and scale inside its own adapter only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.pictures import Canvas, Picture
+from streamer.types import Faces, Float32, Frame, FrameResult, Identity, SourceInfo, Track
+
+Crops = npt.NDArray[np.uint8]
+
+
+class Source(Protocol):
+    """Where frames come from. Implementations: sources/video, images, arrays, synthetic."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known before the first frame."""
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """Packets or pictures so far that could not be decoded and were passed over."""
+        ...
+
+    def read(self) -> Frame | None:
+        """Return the next frame, None at the end. Raises SourceOpenError, SourceLostError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file or device; may be called more than once."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds faces. Implementation: detectors/mtcnn."""
+
+    def detect(
+        self, pictures: Sequence[Picture], regions: Sequence[tuple[int, int, int, int] | None] | None = None
+    ) -> list[Faces]:
+        """Search whole pictures, or in each only the given region (xyxy, whole px; None: all); one Faces a picture."""
+        ...
+
+    def refine(self, pictures: Sequence[Picture], boxes: Sequence[Float32]) -> list[Faces]:
+        """Search only near the (N, 4) boxes of each picture: cheap; at most one face a box, one Faces a picture."""
+        ...
+
+
+class Tracker(Protocol):
+    """Follows faces by motion alone; one object a source. Implementation: trackers/kalman."""
+
+    def predict(self, pts_seconds: float) -> Float32:
+        """Return (M, 4) boxes where the live tracks should stand at `pts_seconds`; changes nothing."""
+        ...
+
+    def update(self, frame: Frame, faces: Faces | None) -> list[Track]:
+        """Take what was found (None: did not look; empty: found none) and return the tracks now in the picture."""
+        ...
+
+    def cut(self) -> None:
+        """End all tracks: the picture has changed, and nobody inherits an identity from where somebody stood."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns face crops into vectors in which the same person lies close. Implementation: recognition/dlib_resnet."""
+
+    @property
+    def dimension(self) -> int:
+        """D, the length of a vector."""
+        ...
+
+    @property
+    def crop_size(self) -> int:
+        """S, the side of the crops it wants, px."""
+        ...
+
+    def crop(self, picture: Picture, landmarks: Float32) -> Crops:
+        """Cut the aligned crop of one face, (S, S, 3) uint8 BGR, by its (5, 2) landmarks."""
+        ...
+
+    def embed(self, crops: Crops) -> Float32:
+        """Return (N, D) float32 unit vectors of (N, S, S, 3) uint8 BGR crops."""
+        ...
+
+
+class Matcher(Protocol):
+    """Says who a vector is. Implementation: recognition/cosine."""
+
+    def match(self, embeddings: Float32) -> list[Identity]:
+        """Return one answer a row of (N, D) float32 unit vectors; "unknown" (name None) is one of the answers."""
+        ...
+
+
+class EmotionClassifier(Protocol):
+    """Says what a face shows. Implementation: emotion/ferplus."""
+
+    @property
+    def crop_size(self) -> int:
+        """S, the side of the crops it wants, px."""
+        ...
+
+    def crop(self, picture: Picture, landmarks: Float32) -> Crops:
+        """Cut the aligned crop of one face, (S, S, 3) uint8 BGR, by its (5, 2) landmarks."""
+        ...
+
+    def classify(self, crops: Crops) -> Float32:
+        """Return (N, 7) float32 probabilities, rows sum to 1, of (N, S, S, 3) uint8 BGR crops."""
+        ...
+
+
+class Sink(Protocol):
+    """Where results go. Implementations: sinks/video, results, collect."""
+
+    @property
+    def needs_canvas(self) -> bool:
+        """It wants the drawn picture; where no sink does, nothing is drawn."""
+        ...
+
+    def open(self, info: SourceInfo) -> None:
+        """Get ready; called once, before the first write. Raises SinkError."""
+        ...
+
+    def write(self, result: FrameResult, canvas: Canvas | None) -> None:
+        """Take one frame's result; the canvas may not be changed. Raises SinkError."""
+        ...
+
+    def close(self, *, complete: bool) -> None:
+        """Finish; called once. `complete` False: the run failed, so leave nothing under the final name."""
+        ...

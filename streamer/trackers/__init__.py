@@ -1,0 +1,1 @@
+"""What follows faces from frame to frame, by motion alone."""

@@ -1,0 +1,48 @@
+"""What several tests share: the evaluation data where it is present, portraits that installed packages ship."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamer.pictures import UInt8
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the evaluation data where it is absent."""
+    if SHARED_DATA.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("shared_data"):
+            item.add_marker(pytest.mark.skip(reason=f"the evaluation data is not at {SHARED_DATA}"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    return SHARED_DATA
+
+
+def packaged_picture(package: str, path: str) -> UInt8:
+    """Read a picture that lies inside an installed package, (H, W, 3) uint8 BGR."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    bgr = cv2.imread(str(Path(spec.submodule_search_locations[0]) / path), cv2.IMREAD_COLOR)
+    assert bgr is not None
+    return np.asarray(bgr, np.uint8)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> UInt8:
+    return packaged_picture("skimage", "data/astronaut.png")
+
+
+@pytest.fixture(scope="session")
+def hopper() -> UInt8:
+    return packaged_picture("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")
