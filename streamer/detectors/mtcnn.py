@@ -1,0 +1,215 @@
+"""The MTCNN cascade as a `Detector`: whole pictures by pyramid (`detect`), or near given boxes only (`refine`).
+
+`detect` gives the boxes of facenet-pytorch 2.5.3's `MTCNN.detect`. Method: see mtcnn_nets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+
+from streamer import geometry
+from streamer.detectors import boxes as box
+from streamer.detectors import near
+from streamer.detectors.cascade import Candidates, numpy, output, refined
+from streamer.detectors.mtcnn_nets import MtcnnNets, Verdict
+from streamer.detectors.summed_area import SummedArea
+from streamer.pictures import Picture, UInt8
+from streamer.types import Faces, Float32
+
+Region = tuple[int, int, int, int]
+
+_PNET_WINDOW, _PNET_STRIDE = 12, 2
+_PYRAMID_FACTOR = 0.709  # the area halves from level to level
+_PNET_THRESHOLD, _RNET_THRESHOLD, _ONET_THRESHOLD = 0.6, 0.7, 0.7  # the reference's
+
+# Bounds that hold whatever the picture: it is searched at no more than 16 Mpx (a larger one is halved), its first
+# pyramid level has at most 3 Mpx (a 4K picture at min_face_pixels 20; above that the smallest face grows with the
+# picture), and at most so many candidates a picture go to R-Net.
+MAX_PICTURE_PIXELS = 16_000_000
+MAX_LEVEL_PIXELS = 3_000_000
+MAX_CANDIDATES = 4_000
+
+
+class MtcnnDetector:
+    """Finds faces with the MTCNN cascade.
+
+    Args:
+        device: Where the nets run.
+        dtype: float32, or float16 on CUDA.
+        score_threshold: Faces below it are not returned, 0..1.
+        min_face_pixels: The smallest face searched for, px; at least 12.
+
+    Raises:
+        WeightsError: The nets are absent or not the expected ones.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        score_threshold: float = 0.9,
+        min_face_pixels: int = 20,
+    ) -> None:
+        if not 0 < score_threshold <= 1:
+            raise ValueError(f"score_threshold must lie in 0..1, not {score_threshold}")
+        if min_face_pixels < _PNET_WINDOW:
+            raise ValueError(f"min_face_pixels must be at least {_PNET_WINDOW}, not {min_face_pixels}")
+        self._device = torch.device(device)
+        self._nets = MtcnnNets(self._device, dtype)
+        self._score_threshold = score_threshold
+        self._min_face_pixels = min_face_pixels
+
+    @torch.inference_mode()
+    def detect(self, pictures: Sequence[Picture], regions: Sequence[Region | None] | None = None) -> list[Faces]:
+        """Search whole pictures, or in each only its region; R- and O-Net run once over all pictures' candidates.
+
+        Args:
+            pictures: B pictures of any sizes.
+            regions: For each the part to search, xyxy in whole px; None: all of it.
+
+        Returns:
+            One Faces a picture, by falling score, in the coordinates of the whole picture.
+        """
+        if not pictures:
+            return []
+        regions = regions if regions is not None else [None] * len(pictures)
+        parts = [_part(picture, region) for picture, region in zip(pictures, regions, strict=True)]
+        reductions = [_reduction(pixels) for pixels, _ in parts]
+        tables = [
+            SummedArea(_reduced(pixels, reduction), self._device)
+            for (pixels, _), reduction in zip(parts, reductions, strict=True)
+        ]
+        proposals = Candidates.concatenate([self._propose(table, owner) for owner, table in enumerate(tables)])
+        found = self._decide(tables, self._sift(tables, proposals))
+        return [
+            placed(faces, reduction, offset, picture)
+            for faces, reduction, (_, offset), picture in zip(found, reductions, parts, pictures, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def refine(self, pictures: Sequence[Picture], boxes: Sequence[Float32]) -> list[Faces]:
+        """Look only near the given boxes.
+
+        Args:
+            pictures: B pictures.
+            boxes: For each (N, 4) float32 px: where faces are expected.
+
+        Returns:
+            One Faces a picture, at most one face a box (two boxes that lead to one face give it once).
+        """
+        surroundings = [
+            near.surroundings(picture, owner, xyxy)
+            for owner, (picture, wanted) in enumerate(zip(pictures, boxes, strict=True))
+            for xyxy in wanted
+        ]
+        seen = [s for s in surroundings if 0 not in s.pixels.shape]
+        tables = [SummedArea(s.pixels, self._device) for s in seen]
+        expected = np.array([s.expected for s in seen], np.float32).reshape(-1, 4)
+        best = near.search(self._nets, tables, expected)
+        offsets = np.array([s.offset for s in seen], np.float32).reshape(-1, 2)
+        moved = Faces(best.xyxy + np.tile(offsets, 2), best.scores, best.landmarks + offsets[:, None])
+        owners = np.array([s.owner for s in seen], np.intp)
+        return [
+            placed(self._distinct(moved[owners == owner]), 1, (0, 0), picture) for owner, picture in enumerate(pictures)
+        ]
+
+    def _distinct(self, faces: Faces) -> Faces:
+        """Keep faces that reach the threshold, each once."""
+        faces = faces[faces.scores >= self._score_threshold]
+        faces = faces[box.nms(faces.xyxy, faces.scores, 0.5)]
+        return faces[box.nms_of_smaller(faces.xyxy, faces.scores, 0.7)]
+
+    def _propose(self, table: SummedArea, owner: int) -> Candidates:
+        """First stage: P-Net over the pyramid, suppression in each level and over all, correction."""
+        levels = [
+            _proposals(
+                self._nets.propose(table.level(int(table.height * scale + 1), int(table.width * scale + 1))), scale
+            )
+            for scale in self._scales(table.height, table.width)
+        ]
+        rows_of_nine = np.concatenate([np.zeros((0, 9), np.float32), *levels])
+        xyxy, scores, offsets = rows_of_nine[:, :4], rows_of_nine[:, 4], rows_of_nine[:, 5:]
+        rows = box.nms(xyxy, scores, 0.7)[:MAX_CANDIDATES]
+        xyxy, scores, offsets = xyxy[rows], scores[rows], offsets[rows]
+        xyxy = xyxy + offsets * np.tile(xyxy[:, 2:] - xyxy[:, :2], 2)
+        return Candidates(box.squares_about(xyxy), scores, np.full(len(rows), owner, np.intp))
+
+    def _scales(self, height: int, width: int) -> list[float]:
+        """Return the pyramid's scales: at the first the smallest face fills P-Net's window, at the last the picture."""
+        scale = min(_PNET_WINDOW / self._min_face_pixels, float(np.sqrt(MAX_LEVEL_PIXELS / (height * width))))
+        side, scales = min(height, width) * scale, []
+        while side >= _PNET_WINDOW:
+            scales.append(scale)
+            scale, side = scale * _PYRAMID_FACTOR, side * _PYRAMID_FACTOR
+        return scales
+
+    def _sift(self, tables: list[SummedArea], candidates: Candidates) -> Candidates:
+        """Second stage: R-Net, suppression within each picture, correction."""
+        judged, corrected = refined(self._nets, tables, candidates)
+        kept = [np.zeros(0, np.intp)]
+        for owner in range(len(tables)):
+            rows = np.flatnonzero((judged.owners == owner) & (judged.scores > _RNET_THRESHOLD))
+            kept.append(rows[box.nms(judged.xyxy[rows], judged.scores[rows], 0.7)])
+        rows = np.concatenate(kept)
+        return Candidates(box.squares_about(corrected[rows]), judged.scores[rows], judged.owners[rows])
+
+    def _decide(self, tables: list[SummedArea], candidates: Candidates) -> list[Faces]:
+        """Third stage: O-Net, suppression within each picture; one Faces a table."""
+        faces, owners = output(self._nets, tables, candidates)
+        result = []
+        for owner in range(len(tables)):
+            mine = faces[(owners == owner) & (faces.scores > min(_ONET_THRESHOLD, self._score_threshold))]
+            mine = mine[box.nms_of_smaller(mine.xyxy, mine.scores, 0.7)]
+            result.append(mine[mine.scores >= self._score_threshold])
+        return result
+
+
+def _proposals(verdict: Verdict, scale: float) -> Float32:
+    """Return (N, 9) float32 rows of one level: box in the picture's px, score, four offsets; suppressed at 0.5."""
+    cells = torch.nonzero(verdict.scores >= _PNET_THRESHOLD)
+    scores = numpy(verdict.scores[cells[:, 0], cells[:, 1]])
+    offsets = numpy(verdict.offsets[cells[:, 0], cells[:, 1]])
+    corners = numpy(cells.flip(1)) * _PNET_STRIDE
+    xyxy = np.concatenate([np.floor((corners + 1) / scale), np.floor((corners + _PNET_WINDOW) / scale)], axis=1)
+    # A noisy picture can propose in every cell; the best are enough, and suppression stays affordable.
+    best = np.argsort(-scores, kind="stable")[: 2 * MAX_CANDIDATES]
+    rows = best[box.nms(xyxy[best], scores[best], 0.5)]
+    return np.concatenate([xyxy[rows], scores[rows, None], offsets[rows]], axis=1, dtype=np.float32)
+
+
+def _part(picture: Picture, region: Region | None) -> tuple[UInt8, tuple[int, int]]:
+    """Return the pixels to search, (h, w, 3) uint8 BGR, and their offset (x, y) in the picture."""
+    if region is None:
+        return picture.bgr(), (0, 0)
+    x1, y1 = max(region[0], 0), max(region[1], 0)
+    pixels = picture.bgr_region((x1, y1, region[2], region[3]))
+    if 0 in pixels.shape:
+        raise ValueError(f"region {region} lies outside the picture of {picture.width} × {picture.height} px")
+    return pixels, (x1, y1)
+
+
+def _reduction(pixels: UInt8) -> int:
+    """Return the whole factor by which a picture is shrunk before it is searched."""
+    reduction = 1
+    while pixels.shape[0] * pixels.shape[1] > MAX_PICTURE_PIXELS * reduction**2:
+        reduction *= 2
+    return reduction
+
+
+def _reduced(pixels: UInt8, reduction: int) -> UInt8:
+    if reduction == 1:
+        return pixels
+    size = (max(pixels.shape[1] // reduction, 1), max(pixels.shape[0] // reduction, 1))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def placed(faces: Faces, scale: int, offset: tuple[int, int], picture: Picture) -> Faces:
+    """Return faces of a part, shrunk by `scale` and lying at `offset` (x, y), in the whole picture's coordinates."""
+    shift = np.array(offset, np.float32)
+    xyxy = geometry.clip(faces.xyxy * scale + np.tile(shift, 2), picture.width, picture.height)
+    return Faces(xyxy, faces.scores, faces.landmarks * np.float32(scale) + shift)

@@ -1,0 +1,105 @@
+"""Finding a face again near where it is expected, for a small part of what a whole-picture search costs.
+
+O-Net looks at the one square about the expected box. Only where it is unsure, or the box jumped, fifteen candidates
+about it go through R-Net, which keeps two for O-Net. Measured on a street scene with a whole search every 5 frames this
+keeps recall .990 at precision .985 (faces of 40 px and more) for a third of what trying all fifteen costs always; the
+one square alone reaches .944.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamer import geometry
+from streamer.detectors import boxes as box
+from streamer.detectors.cascade import Candidates, output, refined
+from streamer.detectors.mtcnn_nets import MtcnnNets
+from streamer.detectors.summed_area import SummedArea
+from streamer.pictures import Picture, UInt8
+from streamer.types import Faces, Float32
+
+_SCALES = (1.0, 0.85, 1.18)
+_SHIFTS = ((0.0, 0.0), (-0.12, 0.0), (0.12, 0.0), (0.0, -0.12), (0.0, 0.12))  # in sides of the expected square
+_CANDIDATES = len(_SCALES) * len(_SHIFTS)
+_KEPT = 2
+_SURE_SCORE = 0.9
+_SURE_IOU = 0.6  # less overlap with the expected box: it jumped, look wider
+# All candidates and their corrections lie within this many sides of the expected square's centre.
+_REACH = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The part of a picture in which an expected face is searched.
+
+    Attributes:
+        pixels: (h, w, 3) uint8 BGR; empty where the box lies outside the picture.
+        offset: (x, y) of the part in the picture.
+        owner: Index of the picture.
+        expected: (4,) float32 px, in the part's coordinates.
+    """
+
+    pixels: UInt8
+    offset: tuple[int, int]
+    owner: int
+    expected: Float32
+
+
+def surroundings(picture: Picture, owner: int, xyxy: Float32) -> Surroundings:
+    """Cut out the pixels that any candidate about a (4,) box may need; the rest is never converted."""
+    centre = (xyxy[:2] + xyxy[2:]) / 2
+    reach = float(np.max(xyxy[2:] - xyxy[:2])) * _REACH
+    low = np.clip(np.floor(centre - reach), 0, [picture.width, picture.height]).astype(int)
+    high = np.clip(np.ceil(centre + reach), 0, [picture.width, picture.height]).astype(int)
+    offset = (int(low[0]), int(low[1]))
+    pixels = picture.bgr_region((*offset, int(high[0]), int(high[1])))
+    return Surroundings(pixels, offset, owner, (xyxy - np.tile(low, 2)).astype(np.float32))
+
+
+def search(nets: MtcnnNets, tables: list[SummedArea], expected: Float32) -> Faces:
+    """Return one face an expected (N, 4) box, each in its own table's coordinates; score 0 where there was nothing."""
+    every = np.arange(len(tables), dtype=np.intp)
+    first = output(nets, tables, Candidates(box.squares_about(expected), np.ones(len(every), np.float32), every))
+    best = _best(*first, len(tables))
+    overlaps = np.array([geometry.iou(a[None], b[None])[0, 0] for a, b in zip(best.xyxy, expected, strict=True)])
+    unsure = np.flatnonzero((best.scores < _SURE_SCORE) | (overlaps < _SURE_IOU))
+    if not len(unsure):
+        return best
+    spread = _spread(box.squares_about(expected[unsure]))
+    owners = np.repeat(unsure, _CANDIDATES).astype(np.intp)
+    judged, corrected = refined(nets, tables, Candidates(spread, np.ones(len(owners), np.float32), owners))
+    ranking = np.lexsort((-judged.scores, judged.owners))
+    place = np.arange(len(ranking)) - np.searchsorted(judged.owners[ranking], judged.owners[ranking])
+    rows = ranking[place < _KEPT]
+    kept = Candidates(box.squares_about(corrected[rows]), judged.scores[rows], judged.owners[rows])
+    return _better(best, _best(*output(nets, tables, kept), len(tables)))
+
+
+def _spread(squares: Float32) -> Float32:
+    """Return (N · 15, 4) candidates about (N, 4) squares, grouped by square."""
+    sides = (squares[:, 2:3] - squares[:, 0:1])[:, None]
+    centres = ((squares[:, :2] + squares[:, 2:]) / 2)[:, None] + sides * np.array(_SHIFTS, np.float32)[None]
+    candidates = [np.concatenate([centres - sides * s / 2, centres + sides * s / 2], axis=2) for s in _SCALES]
+    return np.concatenate(candidates, axis=1).reshape(-1, 4).astype(np.float32)
+
+
+def _best(faces: Faces, owners: box.Rows, count: int) -> Faces:
+    """Return the best face of each of `count` owners; score 0 for an owner without any."""
+    xyxy, scores = np.zeros((count, 4), np.float32), np.zeros(count, np.float32)
+    landmarks = np.zeros((count, 5, 2), np.float32)
+    for row in np.argsort(faces.scores, kind="stable"):
+        owner = owners[row]
+        xyxy[owner], scores[owner], landmarks[owner] = faces.xyxy[row], faces.scores[row], faces.landmarks[row]
+    return Faces(xyxy, scores, landmarks)
+
+
+def _better(first: Faces, second: Faces) -> Faces:
+    """Return, row by row, the face with the higher score."""
+    wins = second.scores > first.scores
+    return Faces(
+        np.where(wins[:, None], second.xyxy, first.xyxy),
+        np.where(wins, second.scores, first.scores),
+        np.where(wins[:, None, None], second.landmarks, first.landmarks),
+    )

@@ -1,0 +1,158 @@
+"""Which weights files exist, where they lie, and whether each is the expected one. Reads hashes, loads no net.
+
+All of them come with installed packages, so nothing is ever downloaded, and a net never runs on random weights: whoever
+loads one asks `locate` for its path, which compares size and sha256 first (about 10 ms for the largest).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from streamer.errors import WeightsError
+
+# The emotion net's sha256 and size in bytes: to be replaced together with the file whenever it is trained anew.
+_FERPLUS_SHA256 = "44620370adf5eafb47a9f4bc8e2b38ea731648bd24940e9dfcf7fe9196ab5b88"
+_FERPLUS_BYTES = 2_345_998
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One weights file as it must be.
+
+    Attributes:
+        name: What options and messages call it.
+        role: What it is for, in a few words.
+        path: Where it must lie; None: the package that carries it is not installed.
+        sha256: Of the whole file, lower-case hexadecimal.
+        size_bytes: Of the whole file.
+        licence: SPDX identifier.
+        source: Where it comes from originally.
+        remedy: What to do where it is absent or damaged, an imperative.
+    """
+
+    name: str
+    role: str
+    path: Path | None
+    sha256: str
+    size_bytes: int
+    licence: str
+    source: str
+    remedy: str
+
+
+def check(weights: Weights) -> Path:
+    """Return the path of a weights file once its size and sha256 are seen to be right.
+
+    Raises:
+        WeightsError: The file is absent, unreadable, of another length or of other content.
+    """
+    if weights.path is None:
+        raise WeightsError(f"the package that carries {weights.name} is not installed; {weights.remedy}")
+    file_text = f"the weights file {weights.path} ({weights.name})"
+    try:
+        size_bytes = weights.path.stat().st_size
+        with weights.path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise WeightsError(f"{file_text} is absent; {weights.remedy}") from error
+    except OSError as error:
+        raise WeightsError(f"{file_text} cannot be read ({error.strerror}); {weights.remedy}") from error
+    if size_bytes < weights.size_bytes:
+        raise WeightsError(f"{file_text} is cut: {size_bytes} of {weights.size_bytes} bytes; {weights.remedy}")
+    if sha256 != weights.sha256:
+        raise WeightsError(
+            f"{file_text} is another one: its sha256 starts {sha256[:12]} instead of {weights.sha256[:12]}; "
+            f"{weights.remedy}"
+        )
+    return weights.path
+
+
+def locate(name: str) -> Path:
+    """Return the path of the weights called `name`, checked: call this before any loader sees the file.
+
+    Raises:
+        WeightsError: The name is unknown, or the file is absent, unreadable, cut or another one.
+    """
+    if name not in WEIGHTS:
+        raise WeightsError(f"there are no weights called {name!r}; choose one of {', '.join(WEIGHTS)}")
+    return check(WEIGHTS[name])
+
+
+def verify(name: str) -> None:
+    """Check the weights called `name`; raises WeightsError as `locate` does."""
+    locate(name)
+
+
+def _inside_facenet_pytorch(file_name: str) -> Path | None:
+    """Return where a file lies in the installed package; importing that instead would take seconds."""
+    spec = importlib.util.find_spec("facenet_pytorch")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / "data" / file_name
+
+
+def _mtcnn(net: str, role: str, sha256: str, size_bytes: int) -> Weights:
+    return Weights(
+        name=f"mtcnn-{net}",
+        role=role,
+        path=_inside_facenet_pytorch(f"{net}.pt"),
+        sha256=sha256,
+        size_bytes=size_bytes,
+        licence="MIT",
+        source=f"facenet-pytorch 2.5.3, data/{net}.pt (converted from David Sandberg's facenet)",
+        remedy='install the package again: pip install --force-reinstall --no-deps "facenet-pytorch==2.5.3"',
+    )
+
+
+_REINSTALL = "install streamer again, with pip's options --force-reinstall --no-deps"
+_ASSETS = Path(__file__).parent / "assets"
+
+_ALL = (
+    _mtcnn(
+        "pnet",
+        "face detector, first net: proposes boxes",
+        "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+        28_570,
+    ),
+    _mtcnn(
+        "rnet",
+        "face detector, second net: refines boxes",
+        "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+        403_147,
+    ),
+    _mtcnn(
+        "onet",
+        "face detector, third net: boxes and landmarks",
+        "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+        1_559_269,
+    ),
+    Weights(
+        name="dlib-resnet",
+        role="face embedder: 128 numbers a face",
+        path=_ASSETS / "dlib_resnet.safetensors",
+        sha256="ca674716b856f04d7c14b24a0034ed5f8f876e4927d1104f7fc3d7d468965a7f",
+        size_bytes=11_220_504,
+        licence="CC0-1.0",
+        source="dlib_face_recognition_resnet_model_v1.dat by Davis King (github.com/davisking/dlib-models), "
+        "converted by streamer.recognition.dlib_convert",
+        remedy=_REINSTALL,
+    ),
+    Weights(
+        name="emotion-ferplus",
+        role="emotion classifier: 7 probabilities a face",
+        path=_ASSETS / "emotion_ferplus.safetensors",
+        sha256=_FERPLUS_SHA256,
+        size_bytes=_FERPLUS_BYTES,
+        licence="MIT",
+        source="trained by the streamer project on FER+ (Barsoum et al., ICMI 2016)",
+        remedy=_REINSTALL,
+    ),
+)
+
+WEIGHTS: Mapping[str, Weights] = MappingProxyType({weights.name: weights for weights in _ALL})
+"""All weights by name, in the order in which a frame meets them."""
