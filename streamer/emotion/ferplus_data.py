@@ -1,0 +1,88 @@
+"""Reading FER+: 48 px grey pictures with ten crowd votes each, as targets for training and labels for judging.
+
+Format: a folder with SPLIT_votes.csv (index, name, ten vote columns) and SPLIT_00.webp, SPLIT_01.webp …: lossless
+mosaics of 1,000 pictures each, row by row, in the order of the votes. FER+: Barsoum et al., ICMI 2016.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamer.emotion.ferplus import CROP_SIZE
+from streamer.errors import UsageError
+from streamer.types import EMOTIONS, Float32
+
+_VOTES = (*EMOTIONS, "contempt", "unknown", "not_a_face")
+_PICTURES_A_MOSAIC = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FerPlus:
+    """One split.
+
+    Attributes:
+        pictures: (N, 48, 48) uint8 grey.
+        votes: (N, 10) float32 counts: the seven emotions, contempt, unknown, not a face; single votes removed.
+    """
+
+    pictures: npt.NDArray[np.uint8]
+    votes: Float32
+
+    def soft_targets(self, smoothing: float = 0.03) -> tuple[npt.NDArray[np.uint8], Float32]:
+        """Return the pictures to train on and the shares of their votes over the seven emotions, (M, 7).
+
+        Left out are pictures that most voters could not tell, or that got no vote for any of the seven.
+        """
+        usable = (self.votes[:, :7].sum(axis=1) > 0) & (self.votes.argmax(axis=1) < 8)
+        votes = self.votes[usable, :7]
+        shares = votes / votes.sum(axis=1, keepdims=True)
+        return self.pictures[usable], (shares * (1 - smoothing) + smoothing / 7).astype(np.float32)
+
+    def majority(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]]:
+        """Return the pictures to judge on and their classes: where one of the seven has over half of the votes."""
+        classes = self.votes.argmax(axis=1)
+        clear = (self.votes.max(axis=1) > self.votes.sum(axis=1) / 2) & (classes < 7)
+        return self.pictures[clear], classes[clear]
+
+
+def read_ferplus(folder: Path, split: str) -> FerPlus:
+    """Read one split.
+
+    Raises:
+        UsageError: A file is absent or not what the format says; tells which.
+    """
+    rows = _read_votes(folder / f"{split}_votes.csv")
+    votes = np.array([[int(row[name]) for name in _VOTES] for row in rows], np.float32)
+    votes[votes <= 1] = 0  # one vote of ten is noise: the FER+ protocol
+    mosaics = sorted(folder.glob(f"{split}_[0-9]*.webp"))
+    tiles = [_tiles(path)[:_PICTURES_A_MOSAIC] for path in mosaics]
+    pictures = np.concatenate([np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8), *tiles])
+    if len(pictures) < len(votes):
+        raise UsageError(f"{folder}: {len(votes)} votes but only {len(pictures)} pictures in {split}_*.webp")
+    return FerPlus(pictures[: len(votes)], votes)
+
+
+def _read_votes(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); name the folder that holds FER+") from error
+    if not rows or not set(_VOTES) <= set(rows[0]):
+        raise UsageError(f"{path}: must have the columns {', '.join(_VOTES)}")
+    return rows
+
+
+def _tiles(path: Path) -> npt.NDArray[np.uint8]:
+    mosaic = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if mosaic is None or mosaic.shape[0] % CROP_SIZE or mosaic.shape[1] % CROP_SIZE:
+        raise UsageError(f"{path}: must be a picture of whole tiles of {CROP_SIZE} px")
+    rows, columns = mosaic.shape[0] // CROP_SIZE, mosaic.shape[1] // CROP_SIZE
+    tiles = mosaic.reshape(rows, CROP_SIZE, columns, CROP_SIZE).swapaxes(1, 2)
+    return np.asarray(tiles.reshape(-1, CROP_SIZE, CROP_SIZE), np.uint8)
