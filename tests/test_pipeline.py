@@ -1,0 +1,238 @@
+"""The order of the stages, and labels that follow the track, on scenes whose truth is drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.labels import LabelPolicy, Recognition, TrackLabeller
+from streamer.pictures import UInt8
+from streamer.pipeline import Pipeline
+from streamer.recognition.vote import TrackEvidence, one_name_once, view_quality
+from streamer.trackers.kalman import KalmanTracker
+from streamer.types import Annotation, FrameResult, Identity, Track
+from tests.fakes import (
+    BLUE,
+    GREEN,
+    RED,
+    ColourEmbedder,
+    ColourMatcher,
+    GreyEmotion,
+    SquareDetector,
+    draw,
+    landmarks_in,
+    make_frame,
+)
+
+
+class Bench:
+    """A pipeline of fakes, with the fakes at hand."""
+
+    def __init__(self, policy: LabelPolicy | None = None, *, detect_every_seconds: float = 0.2) -> None:
+        self.detector, self.embedder, self.emotion = SquareDetector(), ColourEmbedder(), GreyEmotion()
+        labeller = TrackLabeller(Recognition(self.embedder, ColourMatcher()), self.emotion, policy)
+        self.pipeline = Pipeline(self.detector, KalmanTracker, labeller, detect_every_seconds=detect_every_seconds)
+
+    def run(self, pictures: Sequence[UInt8], batch_size: int = 1, fps: float = 25.0) -> list[FrameResult]:
+        frames = [make_frame(picture, index, fps) for index, picture in enumerate(pictures)]
+        results: list[FrameResult] = []
+        for first in range(0, len(frames), batch_size):
+            results += self.pipeline.process(frames[first : first + batch_size])
+        return results
+
+
+def crossing(index: int) -> UInt8:
+    """Rosa walks right, Greta left on a lower line; a stranger stands still."""
+    return draw([(10 + 4 * index, 20, RED), (260 - 4 * index, 80, GREEN), (140, 135, BLUE)])
+
+
+def names_by_track(result: FrameResult) -> dict[int, str | None]:
+    return {a.track.track_id: a.identity.name if a.identity else None for a in result.annotations}
+
+
+def as_lines(results: Sequence[FrameResult]) -> list[str]:
+    """Return all that is known, to the last bit, for comparison."""
+    return [f"{[_as_text(a) for a in result.annotations]} {result.events} {result.scanned}" for result in results]
+
+
+def _as_text(annotation: Annotation) -> str:
+    track = annotation.track
+    emotion = annotation.emotion.probabilities.tolist() if annotation.emotion else None
+    return f"{track.track_id} {track.xyxy.tolist()} {track.is_detected} {annotation.identity} {emotion}"
+
+
+def test_each_person_has_one_track_and_its_own_name_from_the_first_frame() -> None:
+    results = Bench().run([crossing(index) for index in range(50)])
+    for result in results:
+        assert names_by_track(result) == {1: None, 2: "Greta", 3: "Rosa"}
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8, 50])
+def test_the_result_does_not_depend_on_the_batch_size(batch_size: int) -> None:
+    pictures = [crossing(index) for index in range(25)] + [draw([(100, 60, RED)])] * 15 + [draw([])] * 10
+    assert as_lines(Bench().run(pictures)) == as_lines(Bench().run(pictures, batch_size))
+
+
+def test_the_whole_frame_is_searched_as_often_as_asked_at_every_frame_rate() -> None:
+    for fps in (10.0, 25.0, 30.0, 60.0):
+        results = Bench(detect_every_seconds=0.2).run([crossing(0)] * round(2 * fps), fps=fps)
+        scans = [result.frame.pts_seconds for result in results if result.scanned]
+        gaps = np.diff(scans)
+        assert (gaps >= 0.2 - 1e-3).all()
+        assert (gaps <= 0.2 + 1 / fps).all()
+
+
+def test_every_frame_is_searched_when_asked() -> None:
+    assert all(result.scanned for result in Bench(detect_every_seconds=0).run([crossing(i) for i in range(10)]))
+
+
+def test_whole_frame_searches_of_a_batch_go_to_the_detector_in_one_call() -> None:
+    bench = Bench(detect_every_seconds=0.08)
+    bench.run([crossing(index) for index in range(8)], batch_size=8)
+    assert bench.detector.scanned == [4]
+
+
+def test_nothing_is_refined_where_nobody_is() -> None:
+    bench = Bench()
+    bench.run([draw([])] * 10)
+    assert bench.detector.refined == []
+
+
+def test_a_cut_is_searched_at_once_and_nobody_inherits_a_name() -> None:
+    def room(colour: tuple[int, int, int], seed: int) -> UInt8:
+        ground = np.random.default_rng(seed).integers(0, 120, (9, 16, 1)).repeat(3, axis=2)
+        picture = np.kron(ground, np.ones((20, 20, 1))).astype(np.uint8)
+        picture[60:100, 100:140] = colour
+        return picture
+
+    results = Bench().run([room(RED, 1)] * 12 + [room(BLUE, 2)] * 12)
+    before, after = results[11], results[12]
+    assert names_by_track(before) == {1: "Rosa"}
+    assert after.scanned
+    assert names_by_track(after) == {2: None}
+    kinds = [(event.kind, event.track_id, event.name) for event in after.events]
+    assert kinds == [("cut", None, None), ("left", 1, "Rosa"), ("appeared", 2, None)]
+
+
+def test_frames_of_two_sources_keep_their_tracks_apart() -> None:
+    bench = Bench()
+    left = [make_frame(draw([(10 + 3 * i, 20, RED)]), i, source_id="left") for i in range(10)]
+    right = [make_frame(draw([(200 - 3 * i, 90, GREEN)]), i, source_id="right") for i in range(10)]
+    mixed = [frame for pair in zip(left, right, strict=True) for frame in pair]
+    results = bench.pipeline.process(mixed[:7]) + bench.pipeline.process(mixed[7:])
+    assert [result.frame for result in results] == mixed
+    for result in results:
+        expected = "Rosa" if result.frame.source_id == "left" else "Greta"
+        assert names_by_track(result) == {1: expected}
+
+
+def test_events_tell_each_life_once() -> None:
+    results = Bench().run([draw([(50, 50, RED)])] * 10 + [draw([])] * 40)
+    events = [(event.kind, event.track_id, event.name) for result in results for event in result.events]
+    assert events == [("appeared", 1, None), ("identified", 1, "Rosa"), ("left", 1, "Rosa")]
+
+
+def test_a_sure_track_is_embedded_rarely_and_an_unsure_one_often() -> None:
+    policy = LabelPolicy(embed_every_seconds=0.2, refresh_seconds=2.0, sure_samples=3)
+    sure = Bench(policy)
+    sure.run([draw([(50, 50, RED)])] * 100)
+    assert sum(sure.embedder.calls) == pytest.approx(3 + (4.0 - 0.4) / 2.0, abs=1)
+    unsure = Bench(LabelPolicy(embed_every_seconds=0.2, sure_probability=1.0))
+    unsure.run([draw([(50, 50, RED)])] * 100)
+    assert sum(unsure.embedder.calls) == 20
+
+
+def test_a_track_back_from_absence_is_embedded_at_once() -> None:
+    bench = Bench(LabelPolicy(absence_seconds=0.3, refresh_seconds=100.0))
+    pictures = [draw([(50, 50, RED)])] * 40 + [draw([])] * 12 + [draw([(50, 50, RED)])] * 10
+    bench.run(pictures)
+    assert sum(bench.embedder.calls) == 4
+
+
+def test_no_more_crops_a_frame_are_embedded_than_the_budget_allows() -> None:
+    bench = Bench(LabelPolicy(embeddings_per_frame=2, sure_probability=1.0))
+    row = draw([(10 + 60 * column, 50, RED) for column in range(5)])
+    bench.run([row] * 20)
+    assert max(bench.embedder.calls) == 2
+    assert sum(bench.embedder.calls) >= 5
+
+
+def test_faces_too_small_to_read_are_neither_named_nor_given_an_emotion() -> None:
+    result = Bench(LabelPolicy(min_face_pixels=60)).run([draw([(50, 50, RED)])] * 5)[-1]
+    assert result.annotations[0].identity is None
+    assert result.annotations[0].emotion is None
+
+
+def test_an_emotion_follows_a_change_within_its_time_constant() -> None:
+    bench = Bench(LabelPolicy(emotion_smoothing_seconds=0.4, emotion_every_seconds=0.04))
+    dark = (0, 0, 160)
+    results = bench.run([draw([(50, 50, RED)])] * 20 + [draw([(50, 50, dark)])] * 25)
+    happy = [result.annotations[0].emotion for result in results]
+    assert all(emotion is not None for emotion in happy)
+    levels = [float(emotion.probabilities[1]) for emotion in happy if emotion is not None]
+    start, end = 250 / 255, 160 / 255
+    expected = end + (start - end) * math.exp(-0.4 / 0.4)
+    assert levels[19] == pytest.approx(start, abs=0.01)
+    assert levels[29] == pytest.approx(expected, abs=0.03)
+
+
+def test_without_a_gallery_nobody_is_assessed() -> None:
+    pipeline = Pipeline(SquareDetector(), KalmanTracker, TrackLabeller(None, None))
+    annotation = pipeline.process([make_frame(draw([(50, 50, RED)]), 0)])[0].annotations[0]
+    assert annotation.identity is None
+    assert annotation.emotion is None
+
+
+def identity(name: str | None, similarity: float) -> Identity:
+    return Identity(name, similarity, 0.9, 0.1)
+
+
+def test_a_name_goes_to_the_most_similar_face_only() -> None:
+    resolved = one_name_once([identity("Ana", 0.94), None, identity("Ana", 0.97), identity("Ben", 0.95)])
+    assert [answer.name if answer else "-" for answer in resolved] == [None, "-", "Ana", "Ben"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Ana", "Ben", None]), st.floats(-1, 1)), max_size=8))
+def test_no_name_is_given_twice_and_none_is_lost(answers: list[tuple[str | None, float]]) -> None:
+    resolved = one_name_once([identity(*answer) for answer in answers])
+    names = [answer.name for answer in resolved if answer is not None and answer.name is not None]
+    assert len(names) == len(set(names))
+    assert set(names) == {name for name, _ in answers if name is not None}
+
+
+def track_of(side: float, nose_shift: float = 0.0, score: float = 1.0) -> Track:
+    xyxy = np.array([0, 0, side, side], np.float32)
+    landmarks = landmarks_in(xyxy)
+    landmarks[2, 0] += nose_shift * side
+    return Track(1, xyxy, landmarks, score, True, 0.0, 0.0)
+
+
+def test_larger_and_more_frontal_views_are_worth_more() -> None:
+    assert view_quality(track_of(112)) == pytest.approx(1.0)
+    assert view_quality(track_of(56)) == pytest.approx(0.5)
+    assert view_quality(track_of(112, 0.1)) < view_quality(track_of(112))
+    assert view_quality(track_of(112, 0.4)) == 0.05
+
+
+def test_evidence_points_where_most_of_its_weight_points_and_can_turn() -> None:
+    evidence = TrackEvidence()
+    first, second = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+    for _ in range(20):
+        evidence.add(first, 1.0)
+    assert evidence.mean() @ first == pytest.approx(1.0)
+    turned = 0
+    while evidence.mean() @ second < evidence.mean() @ first:
+        evidence.add(second, 1.0)
+        turned += 1
+    assert turned <= 6
+    assert evidence.samples == 20 + turned
+
+
+def test_evidence_without_a_view_has_no_mean() -> None:
+    with pytest.raises(ValueError, match="no view"):
+        TrackEvidence().mean()
