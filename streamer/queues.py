@@ -1,0 +1,148 @@
+"""What waits between threads: bounded queues of frames, and the batcher that takes from all of them in turn.
+
+Nothing here starts a thread; the runner does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from streamer.types import Frame
+
+# How often whoever waits for frames looks whether it should stop; a signal handler cannot notify a condition.
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How the threads are fed.
+
+    Attributes:
+        batch_size: At most so many frames go through the pipeline together.
+        max_wait_seconds: At most so long the first frame of a batch waits for others.
+        queue_frames: At most so many frames wait between two threads.
+    """
+
+    batch_size: int = 8
+    max_wait_seconds: float = 0.05
+    queue_frames: int = 8
+
+
+@dataclass(slots=True)
+class StopRequest:
+    """Asks a run to end early; may be set from a signal handler or another thread."""
+
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    def set(self) -> None:
+        """Ask."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Say whether it was asked."""
+        return self._event.is_set()
+
+
+class FrameQueue:
+    """Frames of one source on their way to the pipeline, bounded.
+
+    Args:
+        capacity: At most so many frames wait.
+        is_live: Full: drop the oldest and count it. Otherwise: wait for room.
+        arrival: Notified of every change; shared by the queues that one thread reads.
+    """
+
+    def __init__(self, capacity: int, *, is_live: bool, arrival: threading.Condition) -> None:
+        self._frames: deque[Frame] = deque()
+        self._capacity, self._is_live, self._arrival = capacity, is_live, arrival
+        self._is_closed = False
+        self.dropped = 0
+
+    def put(self, frame: Frame) -> bool:
+        """Add a frame; False: the queue was closed, nobody will read it."""
+        with self._arrival:
+            while len(self._frames) >= self._capacity and not self._is_closed:
+                if self._is_live:
+                    self._frames.popleft()
+                    self.dropped += 1
+                else:
+                    self._arrival.wait()
+            if self._is_closed:
+                return False
+            self._frames.append(frame)
+            self._arrival.notify_all()
+            return True
+
+    def take(self, limit: int) -> list[Frame]:
+        """Return up to `limit` waiting frames without waiting; the caller holds `arrival`."""
+        taken = [self._frames.popleft() for _ in range(min(limit, len(self._frames)))]
+        if taken:
+            self._arrival.notify_all()
+        return taken
+
+    def close(self) -> None:
+        """Accept no more frames and wake whoever waits; what is inside can still be taken."""
+        with self._arrival:
+            self._is_closed = True
+            self._arrival.notify_all()
+
+    @property
+    def is_finished(self) -> bool:
+        """Closed and empty; the caller holds `arrival`."""
+        return self._is_closed and not self._frames
+
+    @property
+    def has_room(self) -> bool:
+        """Open and not full: another frame may come; the caller holds `arrival`."""
+        return not self._is_closed and len(self._frames) < self._capacity
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+
+class Batcher:
+    """Takes what waits in the queues of all sources.
+
+    Args:
+        queues: One a source, all sharing `arrival`.
+        settings: How large a batch may be and how long it may wait.
+        arrival: Notified by the queues of every change.
+    """
+
+    def __init__(self, queues: Sequence[FrameQueue], settings: RunSettings, arrival: threading.Condition) -> None:
+        self._queues, self._settings, self._arrival = queues, settings, arrival
+
+    def next(self, stop: StopRequest) -> list[Frame]:
+        """Wait for at least one frame and return up to `batch_size`; empty: all sources ended, or `stop` was set."""
+        with self._arrival:
+            while not stop.is_set() and not self._waiting():
+                if all(queue.is_finished for queue in self._queues):
+                    return []
+                self._arrival.wait(_POLL_SECONDS)
+            deadline = time.monotonic() + self._settings.max_wait_seconds
+            while not stop.is_set() and self._waiting() < self._settings.batch_size and self._is_more_to_come():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._arrival.wait(left)
+            return [] if stop.is_set() else self._take()
+
+    def _waiting(self) -> int:
+        return sum(len(queue) for queue in self._queues)
+
+    def _is_more_to_come(self) -> bool:
+        return any(queue.has_room for queue in self._queues)
+
+    def _take(self) -> list[Frame]:
+        """Take frames in turn, so that a source with many cannot crowd out the others."""
+        batch: list[Frame] = []
+        while len(batch) < self._settings.batch_size:
+            taken = [frame for queue in self._queues for frame in queue.take(1)]
+            if not taken:
+                break
+            batch += taken
+        return batch

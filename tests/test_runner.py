@@ -1,0 +1,249 @@
+"""Threads and their one way out: end, stop, and errors anywhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from streamer.errors import SinkError, SourceLostError, StreamerError
+from streamer.labels import TrackLabeller
+from streamer.pictures import Canvas
+from streamer.pipeline import Pipeline
+from streamer.queues import FrameQueue, RunSettings, StopRequest
+from streamer.runner import Route, results, run
+from streamer.stats import RunStats
+from streamer.trackers.kalman import KalmanTracker
+from streamer.types import Faces, FrameResult
+from tests.fakes import RED, DrawnSource, ListSink, SquareDetector, draw, make_frame
+
+
+def picture(index: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return draw([(10 + index % 200, 50, RED)])
+
+
+def pipeline() -> Pipeline:
+    return Pipeline(SquareDetector(), KalmanTracker, TrackLabeller(None, None))
+
+
+def draw_plain(result: FrameResult) -> Canvas:
+    return Canvas(result.frame.picture)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> object:
+    """Every test must leave as many threads as it found."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+    assert left == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_every_frame_of_a_file_reaches_every_sink_in_order(batch_size: int) -> None:
+    source, plain, drawn = DrawnSource(picture, 40), ListSink(), ListSink(needs_canvas=True)
+    settings = RunSettings(batch_size=batch_size, queue_frames=4)
+    report = run([Route(source, [plain, drawn])], pipeline(), draw=draw_plain, settings=settings)
+    assert [result.frame.index for result in plain.results] == list(range(40))
+    assert [result.frame.index for result in drawn.results] == list(range(40))
+    assert plain.canvases == [None] * 40
+    assert all(canvas is not None for canvas in drawn.canvases)
+    assert (plain.closed, drawn.closed) == ([True], [True])
+    assert plain.opened == source.info
+    assert source.closed >= 1
+    assert (report.stats.frames, report.stats.dropped, report.is_interrupted) == (40, 0, False)
+
+
+def test_nothing_is_drawn_where_no_sink_wants_a_picture() -> None:
+    def refuse(result: FrameResult) -> Canvas:
+        raise AssertionError("drawn for nobody")
+
+    assert run([Route(DrawnSource(picture, 5), [ListSink()])], pipeline(), draw=refuse).stats.frames == 5
+
+
+def test_many_sources_share_a_pipeline_and_keep_their_own_sinks() -> None:
+    sinks = {name: ListSink() for name in ("left", "right")}
+    routes = [Route(DrawnSource(picture, 20, source_id=name), [sink]) for name, sink in sinks.items()]
+    run(routes, pipeline(), draw=draw_plain)
+    for name, sink in sinks.items():
+        assert [result.frame.index for result in sink.results] == list(range(20))
+        assert {result.frame.source_id for result in sink.results} == {name}
+
+
+def test_a_source_s_error_comes_after_its_good_frames_and_leaves_the_output_incomplete() -> None:
+    lost = SourceLostError("clip.mp4 ends early: 12 of 40 frames could be read")
+    source, sink = DrawnSource(picture, 40, fails_at=12, error=lost), ListSink()
+    with pytest.raises(SourceLostError, match="12 of 40"):
+        run([Route(source, [sink])], pipeline(), draw=draw_plain)
+    assert len(sink.results) == 12
+    assert sink.closed == [False]
+    assert source.closed >= 1
+
+
+def test_an_unforeseen_error_in_a_source_is_told_with_the_source_s_name() -> None:
+    source = DrawnSource(picture, 40, fails_at=3, error=ZeroDivisionError("oops"))
+    with pytest.raises(StreamerError, match="drawn: reading failed: ZeroDivisionError"):
+        run([Route(source, [ListSink()])], pipeline(), draw=draw_plain)
+
+
+@pytest.mark.parametrize("error", [SinkError("cannot write out.mp4: disk full"), RuntimeError("boom")])
+def test_a_sink_s_error_ends_the_run_and_closes_the_others(error: Exception) -> None:
+    source, good = DrawnSource(picture, 400), ListSink()
+    bad = ListSink(fails_at=5, error=error)
+    with pytest.raises(SinkError, match=str(error)):
+        run([Route(source, [bad, good])], pipeline(), draw=draw_plain)
+    assert (bad.closed, good.closed) == ([False], [False])
+    assert source.delivered < 400
+
+
+def test_a_sink_that_fails_on_closing_is_told() -> None:
+    class Unfinished(ListSink):
+        def close(self, *, complete: bool) -> None:
+            raise SinkError("cannot finish out.mp4")
+
+    good = ListSink()
+    with pytest.raises(SinkError, match="cannot finish"):
+        run([Route(DrawnSource(picture, 5), [good, Unfinished()])], pipeline(), draw=draw_plain)
+    assert good.closed == [True]
+
+
+def test_a_sink_that_cannot_open_closes_those_that_did() -> None:
+    class Closed(ListSink):
+        def open(self, info: object) -> None:
+            raise SinkError("cannot write there")
+
+    first, source = ListSink(), DrawnSource(picture, 5)
+    with pytest.raises(SinkError, match="cannot write there"):
+        run([Route(source, [first, Closed()])], pipeline(), draw=draw_plain)
+    assert first.closed == [False]
+    assert source.delivered == 0
+
+
+def test_a_stage_s_error_closes_everything() -> None:
+    class Broken(SquareDetector):
+        def detect(self, pictures: Sequence[object], regions: object = None) -> list[Faces]:
+            raise ValueError("no such layer")
+
+    source, sink = DrawnSource(picture, 50), ListSink()
+    broken = Pipeline(Broken(), KalmanTracker, TrackLabeller(None, None))
+    with pytest.raises(ValueError, match="no such layer"):
+        run([Route(source, [sink])], broken, draw=draw_plain)
+    assert sink.closed == [False]
+    assert source.closed >= 1
+
+
+def test_a_stop_request_finishes_the_outputs() -> None:
+    stop, sink = StopRequest(), ListSink()
+
+    def ask(result: FrameResult) -> None:
+        if result.frame.index == 20:
+            stop.set()
+
+    source = DrawnSource(picture, 10_000)
+    report = run([Route(source, [sink])], pipeline(), draw=draw_plain, stop=stop, on_result=ask)
+    assert report.is_interrupted
+    assert 21 <= len(sink.results) <= 40
+    assert sink.closed == [True]
+    assert source.delivered < 200
+
+
+def test_ctrl_c_without_a_handler_finishes_the_outputs_too() -> None:
+    def interrupt(result: FrameResult) -> None:
+        if result.frame.index == 5:
+            raise KeyboardInterrupt
+
+    sink = ListSink()
+    with pytest.raises(KeyboardInterrupt):
+        run([Route(DrawnSource(picture, 1000), [sink])], pipeline(), draw=draw_plain, on_result=interrupt)
+    assert sink.closed == [True]
+
+
+def test_an_abandoned_iteration_closes_its_source() -> None:
+    source = DrawnSource(picture, 1000)
+    with closing(results([source], pipeline())) as stream:
+        assert next(stream).frame.index == 0
+    assert source.closed >= 1
+    assert source.delivered < 50
+
+
+def test_a_slow_sink_holds_a_file_s_frames_within_the_bounds() -> None:
+    class Slow(ListSink):
+        waiting = 0
+
+        def write(self, result: FrameResult, canvas: Canvas | None) -> None:
+            self.waiting = max(self.waiting, source.delivered - len(self.results))
+            super().write(result, canvas)
+            gate.wait(0.01)
+
+    gate, sink, source = threading.Event(), Slow(), DrawnSource(picture, 60)
+    run([Route(source, [sink])], pipeline(), draw=draw_plain, settings=RunSettings(batch_size=4, queue_frames=4))
+    assert len(sink.results) == 60
+    # One frame in the sink, its queue, a batch in hand, the grabber's queue, one being read.
+    assert sink.waiting <= 1 + 4 + 4 + 4 + 1
+
+
+def test_a_live_source_s_full_queue_drops_its_oldest_and_counts() -> None:
+    arrival = threading.Condition()
+    frames = FrameQueue(3, is_live=True, arrival=arrival)
+    for index in range(10):
+        assert frames.put(make_frame(picture(index), index))
+    with arrival:
+        assert [frame.index for frame in frames.take(8)] == [7, 8, 9]
+    assert frames.dropped == 7
+
+
+def test_drops_of_a_live_source_reach_the_statistics() -> None:
+    stats = RunStats()
+    release = threading.Event()
+
+    class Held(DrawnSource):
+        def read(self):  # type: ignore[no-untyped-def]
+            frame = super().read()
+            if frame is None:
+                release.set()
+            return frame
+
+    source = Held(picture, 30, is_live=True)
+    stream = results([source], pipeline(), settings=RunSettings(batch_size=2, queue_frames=2), stats=stats)
+    first = next(stream)
+    assert release.wait(5)
+    rest = list(stream)
+    assert stats.summary().dropped == 30 - len(rest) - 1
+    assert rest[-1].frame.index == 29
+    assert first.frame.index < rest[0].frame.index
+
+
+def test_a_closed_queue_takes_nothing_and_wakes_its_writer() -> None:
+    arrival = threading.Condition()
+    frames = FrameQueue(1, is_live=False, arrival=arrival)
+    assert frames.put(make_frame(picture(0), 0))
+    outcome: list[bool] = []
+    writer = threading.Thread(target=lambda: outcome.append(frames.put(make_frame(picture(1), 1))))
+    writer.start()
+    frames.close()
+    writer.join(5)
+    assert outcome == [False]
+
+
+def test_skipped_packets_are_counted() -> None:
+    class Damaged(DrawnSource):
+        def read(self):  # type: ignore[no-untyped-def]
+            self.skipped += 1 if self.delivered == 4 else 0
+            return super().read()
+
+    report = run([Route(Damaged(picture, 10), [ListSink()])], pipeline(), draw=draw_plain)
+    assert report.stats.skipped == 1
+
+
+def test_a_stop_before_the_first_frame_writes_nothing() -> None:
+    stop, sink = StopRequest(), ListSink()
+    stop.set()
+    began = time.monotonic()
+    report = run([Route(DrawnSource(picture, 100), [sink])], pipeline(), draw=draw_plain, stop=stop)
+    assert report.is_interrupted
+    assert sink.results == []
+    assert time.monotonic() - began < 2
