@@ -57,3 +57,8 @@ class GalleryError(StreamerError):
     """The gallery cannot be read or written, or a photo cannot be enrolled."""
 
     exit_code = 6
+
+
+def printable(text: object) -> str:
+    """Return a path or name as it may stand in a one-line message, whatever bytes it holds."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in str(text))
