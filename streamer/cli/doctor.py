@@ -1,0 +1,107 @@
+"""`streamer doctor`: what there is on this machine, what is wrong, and what to do about it.
+
+Nothing here imports OpenCV, PyAV or torch in this process, so it runs where they cannot.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from streamer.cli.options import AsJson, ConfigFile, Overrides
+from streamer.cli.output import printable
+
+if TYPE_CHECKING:
+    from streamer.cli.checks import Check
+
+_OPENCV_WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+def doctor(config: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Look at this machine: versions, devices, codecs, windows, weights, gallery; say what to do about problems.
+
+    The exit code is 0 where files can be processed, 4 where only weights are wrong, else 1.
+    """
+    checks = run_checks(config, overrides or ())
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2, ensure_ascii=False))
+    else:
+        for check in checks:
+            _print(check)
+    code = exit_code(checks)
+    if code:
+        raise typer.Exit(code)
+
+
+def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
+    """Find out all that is to be known and judge it; takes as long as importing torch does."""
+    from streamer.cli import checks
+    from streamer.cli.probes import run_probes
+    from streamer.config import load_config
+    from streamer.devices import probe_cpus
+    from streamer.errors import UsageError
+    from streamer.weights import WEIGHTS, verify
+
+    probes = run_probes()
+    try:
+        gallery = load_config(config, overrides).recognition.gallery_path
+    except UsageError:
+        gallery = load_config(environment={}).recognition.gallery_path  # the check below tells of it
+    return [
+        checks.check_packages(_package_versions()),
+        checks.check_opencv_wheels([wheel for wheel in _OPENCV_WHEELS if _version(wheel) is not None]),
+        checks.check_opencv(probes["opencv"]),
+        checks.check_windows(probes["opencv"], sys.platform, os.environ),
+        checks.check_fonts(probes["fonts"]),
+        checks.check_pyav(probes["pyav"]),
+        checks.check_codecs(probes["pyav"]),
+        checks.check_torch(probes["torch"]),
+        checks.check_cpu(probe_cpus()),
+        checks.check_gpu(probes["torch"]),
+        checks.check_weights(list(WEIGHTS), verify),
+        checks.check_configuration(lambda: load_config(config, overrides)),
+        checks.check_gallery(gallery),
+        checks.check_folder("data folder", gallery.parent),
+    ]
+
+
+def exit_code(checks: Sequence[Check]) -> int:
+    """Return 0 where nothing stops `streamer process`, 4 where only weights do, else 1."""
+    problems = {check.name for check in checks if check.state == "problem"}
+    return 0 if not problems else 4 if problems == {"weights"} else 1
+
+
+def _package_versions() -> dict[str, str | None]:
+    from importlib import metadata
+
+    from streamer.cli.checks import requirement_names
+
+    versions: dict[str, str | None] = {"Python": sys.version.partition(" ")[0], "streamer": _version("streamer")}
+    for name in requirement_names(metadata.requires("streamer") or []):
+        if name not in _OPENCV_WHEELS:  # which have a check of their own
+            versions[name] = _version(name)
+    return versions
+
+
+def _version(package: str) -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _print(check: Check) -> None:
+    state = typer.style(f"{check.state:8}", fg=_COLOURS[check.state])
+    typer.echo(f"{state} {check.name:16} {printable(check.detail)}")
+    if check.remedy:
+        typer.echo(f"{'':25} → {printable(check.remedy)}")

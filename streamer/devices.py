@@ -1,0 +1,198 @@
+"""Say where the nets run and on how many threads: the only reader of hardware state.
+
+The decisions are pure functions over `Accelerators` and `Cpus`; the probes beside them fill those in. torch and OpenCV
+are imported inside functions only, so that this module is cheap where nothing is computed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import psutil
+
+from streamer.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+DtypeName = Literal["float32", "float16"]
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where the nets run.
+
+    Attributes:
+        name: What it is, for people: the GPU's name, or "CPU".
+        torch_device: What torch calls it.
+        dtype: What the nets compute in; half precision only where it is faster.
+        threads: For the nets and OpenCV together, at least 1.
+    """
+
+    name: str
+    torch_device: Literal["cpu", "cuda", "mps"]
+    dtype: DtypeName
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerators:
+    """What torch can compute on besides the CPU.
+
+    Attributes:
+        cuda_name: The first NVIDIA GPU that works; None: there is none.
+        cuda_problem: Why there is none, as a sentence's part; empty where there is one.
+        has_mps: An Apple GPU that works.
+    """
+
+    cuda_name: str | None = None
+    cuda_problem: str = ""
+    has_mps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cpus:
+    """What this process may use of the machine.
+
+    Attributes:
+        physical: Cores, hyper-threads not counted; None: the system does not say.
+        allowed: Logical CPUs that the process may run on.
+        quota: CPUs' worth of time that its control group may spend; None: no limit.
+    """
+
+    physical: int | None
+    allowed: int
+    quota: float | None
+
+    @property
+    def usable(self) -> int:
+        """How many threads may really run at once, at least 1."""
+        return max(1, min(self.allowed, self.allowed if self.quota is None else math.ceil(self.quota)))
+
+
+def bounded_threads(cpus: Cpus, wanted: int | None = None) -> int:
+    """Return how many threads to compute on.
+
+    More threads than may run at once wait for each other inside every layer of a net, so a wish is bounded by the
+    usable CPUs; without one it is one thread a physical core, as hyper-threads share the units that multiply.
+    """
+    return min(cpus.usable, wanted or cpus.physical or cpus.usable)
+
+
+def choose_device(name: DeviceName, accelerators: Accelerators, threads: int) -> Device:
+    """Return the device that `name` stands for; "auto" is the first NVIDIA GPU that works, else the CPU.
+
+    Raises:
+        UsageError: The named device is not there; tells why and what to do.
+    """
+    if name == "cuda" and accelerators.cuda_name is None:
+        raise UsageError(f"device cuda: {accelerators.cuda_problem}, or use runtime.device=auto, which takes the CPU")
+    if name == "mps":
+        if not accelerators.has_mps:
+            raise UsageError("device mps: torch finds no Apple GPU here; use runtime.device=auto")
+        return Device("Apple GPU", "mps", "float32", threads)
+    if name != "cpu" and accelerators.cuda_name is not None:
+        return Device(accelerators.cuda_name, "cuda", "float16", threads)
+    return Device("CPU", "cpu", "float32", threads)
+
+
+def select_device(name: DeviceName, threads: int | None = None) -> Device:
+    """Look at this machine and return the device to compute on. Raises UsageError as `choose_device` does."""
+    accelerators = Accelerators() if name == "cpu" else probe_accelerators()  # a CUDA context alone costs 0.5 GB
+    return choose_device(name, accelerators, bounded_threads(probe_cpus(), threads))
+
+
+def placement(device: Device) -> tuple[torch.device, torch.dtype]:
+    """Return what the nets are built with: torch's own device and number format."""
+    import torch
+
+    return torch.device(device.torch_device), torch.float16 if device.dtype == "float16" else torch.float32
+
+
+def apply_thread_limits(threads: int) -> None:
+    """Bound the threads of torch and OpenCV in this process; by default each takes all cores for itself."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+
+
+# ---- probes
+
+
+def probe_accelerators() -> Accelerators:
+    """Ask torch what there is, and prove that the NVIDIA GPU computes."""
+    import torch
+
+    has_mps = torch.backends.mps.is_available()
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+        problem = "this torch is built without CUDA; install one that has it (https://pytorch.org/get-started/locally)"
+        return Accelerators(None, problem, has_mps)
+    if not torch.cuda.is_available():
+        problem = "no NVIDIA GPU is found; check that `nvidia-smi` lists one (in a container: start it with --gpus all)"
+        return Accelerators(None, problem, has_mps)
+    try:
+        # A GPU too old or too new for this torch, or full, is seen only when it computes.
+        torch.ones(1, device="cuda").add_(1).item()
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0].rstrip(". ")
+        return Accelerators(None, f"the NVIDIA GPU does not compute ({reason}); install a torch that fits it", has_mps)
+    return Accelerators(torch.cuda.get_device_name(0), "", has_mps)
+
+
+def probe_cpus() -> Cpus:
+    """Ask the system what this process may use."""
+    return Cpus(psutil.cpu_count(logical=False), _allowed_cpus(), cpu_quota())
+
+
+def _allowed_cpus() -> int:
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def cpu_quota(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> float | None:
+    """Return the CPUs' worth of time that this process's control groups may spend; None: no limit.
+
+    A limit on any group above the process's own binds, too. Reads version 2 (`cpu.max`) and version 1
+    (`cpu.cfs_quota_us`); see https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files.
+    """
+    limits: list[float] = []
+    for line in _read_text(membership).splitlines():
+        hierarchy, controllers, group = line.split(":", 2)
+        is_v2 = hierarchy == "0" and not controllers
+        if not is_v2 and "cpu" not in controllers.split(","):
+            continue
+        root = cgroups if is_v2 else cgroups / controllers
+        own = root / group.lstrip("/")
+        for folder in (own, *own.parents):
+            limits += _limit_v2(folder) if is_v2 else _limit_v1(folder)
+            if folder == root:
+                break
+    return min(limits, default=None)
+
+
+def _limit_v2(folder: Path) -> list[float]:
+    quota, _, period = _read_text(folder / "cpu.max").strip().partition(" ")
+    return [int(quota) / int(period)] if quota.isdigit() and period.isdigit() else []
+
+
+def _limit_v1(folder: Path) -> list[float]:
+    quota, period = _read_text(folder / "cpu.cfs_quota_us").strip(), _read_text(folder / "cpu.cfs_period_us").strip()
+    return [int(quota) / int(period)] if quota.isdigit() and period.isdigit() else []  # -1: no limit
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):  # not Linux, or no such controller: then nothing limits
+        return ""

@@ -1,0 +1,273 @@
+"""What can be set: every key with its meaning, unit, default and bounds.
+
+A key is added by adding a field. The text below a field documents its key: `configs/default.yaml` and what
+`streamer config show` prints are made from it. `config.py` reads the values.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Literal, Self, Union, get_args, get_origin
+
+import platformdirs
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
+
+_KINDS: Mapping[object, str] = MappingProxyType(
+    {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path", NoneType: "null"}
+)
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
+LocalPath = Annotated[Path, Field(strict=False), AfterValidator(_expanded)]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+
+class Section(BaseModel):
+    """Keys that belong together. Strict, because `detect_cuts: 0.2` is a slip and not a wish."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class SourceSettings(Section):
+    """See `Config.source`."""
+
+    start_seconds: float = Field(default=0.0, ge=0)
+    """Stream time in seconds at which a file's processing starts."""
+    end_seconds: float | None = Field(default=None, gt=0)
+    """Stream time in seconds at which a file's processing ends; null: at the file's end."""
+    images_fps: float = Field(default=1.0, gt=0, le=1000)
+    """Pictures a second that a sequence of images stands for, which sets their times."""
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
+            raise ValueError(
+                f"end_seconds ({self.end_seconds:g}) must lie after start_seconds ({self.start_seconds:g})"
+            )
+        return self
+
+
+class DetectorSettings(Section):
+    """See `Config.detector`."""
+
+    kind: Literal["mtcnn"] = "mtcnn"
+    """Which detector finds faces."""
+    score_threshold: float = Field(default=0.9, ge=0.5, le=1)
+    """Detector's score from which a face counts as one; higher: fewer false faces."""
+    min_face_pixels: int = Field(default=20, ge=12, le=4096)
+    """Side in pixels of the smallest face searched for; twice as large: a search takes about half as long."""
+
+
+class TrackerSettings(Section):
+    """See `Config.tracker`."""
+
+    kind: Literal["kalman"] = "kalman"
+    """Which tracker follows faces."""
+    detect_every_seconds: float = Field(default=0.2, ge=0, le=60)
+    """Seconds between searches of the whole picture; 0: every frame. Known faces are followed in between."""
+    low_score_threshold: float = Field(default=0.7, ge=0, le=1)
+    """Score from which a detection may continue a track, though not start one; never above
+    detector.score_threshold, which is used where it is lower."""
+    max_lost_seconds: float = Field(default=1.0, ge=0, le=60)
+    """Seconds for which a face may be out of sight and still keep its track."""
+    max_predicted_seconds: float = Field(default=0.12, ge=0, le=60)
+    """Seconds for which a box is shown that no detection confirms."""
+    detect_cuts: bool = True
+    """End all tracks at a shot cut, so that nobody inherits a name from where somebody stood."""
+
+
+class RecognitionSettings(Section):
+    """See `Config.recognition`."""
+
+    kind: Literal["dlib-resnet"] = "dlib-resnet"
+    """Which net turns a face into a vector."""
+    matcher: Literal["cosine", "knn"] = "cosine"
+    """How a face's vector is compared with the gallery."""
+    gallery: LocalPath | None = None
+    """Folder of the enrolled people; null: `gallery` in the user's data directory."""
+    false_accept_rate: float = Field(default=0.01, gt=0, le=0.5)
+    """Share of strangers that may be given a name; the threshold is chosen for it and for the gallery."""
+    similarity_threshold: float | None = Field(default=None, ge=-1, le=1)
+    """Cosine similarity from which a face is named; null: chosen by false_accept_rate."""
+
+    @property
+    def gallery_path(self) -> Path:
+        """Return the gallery's folder, whether it exists or not."""
+        return self.gallery or platformdirs.user_data_path("streamer") / "gallery"
+
+
+class EmotionSettings(Section):
+    """See `Config.emotion`."""
+
+    enabled: bool = True
+    """Assess emotions; false saves their time."""
+    kind: Literal["ferplus"] = "ferplus"
+    """Which net assesses emotions."""
+    smoothing_seconds: float = Field(default=0.5, ge=0, le=60)
+    """Time constant in seconds over which a face's emotion is averaged; 0: not averaged."""
+    every_seconds: float = Field(default=0.12, ge=0, le=60)
+    """Seconds between assessments of one face; 0: every frame."""
+
+
+class LabelsSettings(Section):
+    """See `Config.labels`."""
+
+    embed_every_seconds: float = Field(default=0.4, ge=0, le=60)
+    """Seconds between looks at who a face is, while that is unsure."""
+    refresh_seconds: float = Field(default=3.0, ge=0, le=3600)
+    """Seconds after which a face whose name is sure is looked at again."""
+    embeddings_per_frame: int = Field(default=4, ge=1, le=1000)
+    """Faces of one frame that are looked at, the longest waiting first: bounds what a crowd costs."""
+    min_face_pixels: int = Field(default=32, ge=12, le=4096)
+    """Side in pixels from which a face is given a name and an emotion; smaller ones tell little."""
+
+
+class AnnotateSettings(Section):
+    """See `Config.annotate`."""
+
+    show_emotion: bool = True
+    """Write the emotion on the picture."""
+    show_probability: bool = True
+    """Write how sure the name is."""
+    show_landmarks: bool = False
+    """Draw eyes, nose and corners of the mouth as dots."""
+    blur_unknown: bool = False
+    """Blur the faces that are not in the gallery."""
+    text_scale: float = Field(default=1.0, ge=0.25, le=4)
+    """Size of the text as a multiple of what suits the picture's height."""
+    font: LocalPath | None = None
+    """Font file (.ttf, .otf, .ttc) for the text; null: chosen by the names' scripts."""
+
+
+class SinksSettings(Section):
+    """See `Config.sinks`."""
+
+    video_preset: Preset = "superfast"
+    """x264's preset: slower ones make smaller files of the same quality."""
+    video_crf: int = Field(default=23, ge=0, le=51)
+    """x264's constant rate factor: lower is better and larger, 0 without loss."""
+
+
+class RuntimeSettings(Section):
+    """See `Config.runtime`."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the nets run; auto: the first NVIDIA GPU that works, else the CPU."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """Threads for the nets and OpenCV, bounded by the CPUs there are; null: one a physical core."""
+    batch_size: int = Field(default=8, ge=1, le=256)
+    """Frames that go through the nets together, at most; it changes no result."""
+    max_wait_seconds: float = Field(default=0.05, ge=0, le=10)
+    """Seconds that the first frame of a batch waits for more, at most."""
+    queue_frames: int = Field(default=8, ge=1, le=1024)
+    """Frames that may wait between two threads; a live source then drops its oldest, a file waits."""
+
+
+class Config(Section):
+    """All that can be set."""
+
+    source: SourceSettings = SourceSettings()
+    """What is read."""
+    detector: DetectorSettings = DetectorSettings()
+    """How faces are found."""
+    tracker: TrackerSettings = TrackerSettings()
+    """How faces are followed from frame to frame."""
+    recognition: RecognitionSettings = RecognitionSettings()
+    """How faces are named."""
+    emotion: EmotionSettings = EmotionSettings()
+    """How emotions are assessed."""
+    labels: LabelsSettings = LabelsSettings()
+    """When a followed face is looked at more closely."""
+    annotate: AnnotateSettings = AnnotateSettings()
+    """What is drawn on the picture."""
+    sinks: SinksSettings = SinksSettings()
+    """How outputs are written."""
+    runtime: RuntimeSettings = RuntimeSettings()
+    """What the machine is used for."""
+
+
+def _fields() -> dict[str, dict[str, FieldInfo]]:
+    """Return the fields of each section, by the names that users write."""
+    sections: dict[str, dict[str, FieldInfo]] = {}
+    for name, field in Config.model_fields.items():
+        assert isinstance(field.default, Section)
+        sections[name] = type(field.default).model_fields
+    return sections
+
+
+FIELDS: Mapping[str, Mapping[str, FieldInfo]] = _fields()
+
+
+def as_yaml(config: Config, origins: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Write every key with its meaning; reading the text back gives the same configuration.
+
+    Args:
+        config: What to write.
+        origins: Where the value of a `section.key` came from, written behind it.
+    """
+    lines: list[str] = []
+    for section, values in config:
+        if lines:
+            lines.append("")
+        lines += [f"# {Config.model_fields[section].description}", f"{section}:"]
+        for key, value in values:
+            field = FIELDS[section][key]
+            comment = f"{field.description} ({allowed_values(field)})"
+            lines += textwrap.wrap(
+                comment, 110, initial_indent="  # ", subsequent_indent="  # ", break_long_words=False
+            )
+            origin = origins.get(f"{section}.{key}")
+            lines.append(f"  {key}: {_scalar_text(value)}" + (f"  # from {_one_line(origin)}" if origin else ""))
+    return "\n".join(lines) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _scalar_text(value: object) -> str:
+    """Write one value as YAML."""
+    plain = str(value) if isinstance(value, Path) else value
+    if isinstance(plain, str) and not plain.isprintable():
+        return json.dumps(plain)  # YAML, too, and always one line
+    return yaml.safe_dump({"x": plain}, allow_unicode=True, width=1_000_000).removeprefix("x:").strip()
+
+
+def allowed_values(field: FieldInfo) -> str:
+    """Say what a key may be: `a number, at least 0.5 and at most 1, or null`."""
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    limits = [
+        f"{word} {getattr(limit, name):g}"
+        for limit in field.metadata
+        for name, word in words.items()
+        if hasattr(limit, name)
+    ]
+    kinds = _kinds(field.annotation)
+    bounded = ", ".join([kinds[0], " and ".join(limits)]) if limits else kinds[0]
+    return bounded if len(kinds) == 1 else f"{bounded}{',' if limits else ''} or {kinds[1]}"
+
+
+def _kinds(annotation: object) -> list[str]:
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        return [kind for part in get_args(annotation) for kind in _kinds(part)]
+    if origin is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if origin is Literal:
+        *names, last = get_args(annotation)
+        return [f"{', '.join(names)} or {last}" if names else str(last)]
+    return [_KINDS[annotation]]

@@ -1,0 +1,149 @@
+"""Devices and threads: decisions over stated hardware; the probes on files drawn for them and on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+from streamer.devices import (
+    Accelerators,
+    Cpus,
+    Device,
+    DeviceName,
+    apply_thread_limits,
+    bounded_threads,
+    choose_device,
+    cpu_quota,
+    probe_accelerators,
+    probe_cpus,
+    select_device,
+)
+from streamer.errors import UsageError
+
+NOTHING = Accelerators(cuda_problem="no NVIDIA GPU is found; check nvidia-smi")
+NVIDIA = Accelerators(cuda_name="H100")
+APPLE = Accelerators(cuda_problem="this torch is built without CUDA", has_mps=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "device"),
+    [
+        ("auto", NOTHING, Device("CPU", "cpu", "float32", 3)),
+        ("auto", NVIDIA, Device("H100", "cuda", "float16", 3)),
+        ("auto", APPLE, Device("CPU", "cpu", "float32", 3)),
+        ("cpu", NVIDIA, Device("CPU", "cpu", "float32", 3)),
+        ("cuda", NVIDIA, Device("H100", "cuda", "float16", 3)),
+        ("mps", APPLE, Device("Apple GPU", "mps", "float32", 3)),
+    ],
+)
+def test_the_device_is_the_named_one_or_the_best(name: DeviceName, there: Accelerators, device: Device) -> None:
+    assert choose_device(name, there, 3) == device
+
+
+@pytest.mark.parametrize("there", [NOTHING, APPLE])
+def test_a_named_gpu_that_is_not_there_is_an_error_with_its_remedy(there: Accelerators) -> None:
+    with pytest.raises(UsageError, match="device cuda") as caught:
+        choose_device("cuda", there, 1)
+    assert there.cuda_problem in str(caught.value)
+    assert "runtime.device=auto" in str(caught.value)
+
+
+def test_an_apple_gpu_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(UsageError, match="device mps"):
+        choose_device("mps", NVIDIA, 1)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "wanted", "threads"),
+    [
+        (Cpus(4, 8, None), None, 4),
+        (Cpus(4, 8, None), 6, 6),
+        (Cpus(4, 8, None), 64, 8),
+        (Cpus(4, 2, None), None, 2),
+        (Cpus(16, 32, 2.5), None, 3),
+        (Cpus(16, 32, 2.5), 8, 3),
+        (Cpus(16, 32, 0.2), None, 1),
+        (Cpus(None, 6, None), None, 6),
+        (Cpus(None, 6, None), 1, 1),
+    ],
+)
+def test_threads_are_bounded_by_what_may_run_at_once(cpus: Cpus, wanted: int | None, threads: int) -> None:
+    assert bounded_threads(cpus, wanted) == threads
+
+
+def drawn_cgroups(folder: Path, files: dict[str, str], membership: str) -> tuple[Path, Path]:
+    for name, text in files.items():
+        path = folder / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "membership").write_text(membership)
+    return folder / "cgroup", folder / "membership"
+
+
+@pytest.mark.parametrize(
+    ("files", "membership", "quota"),
+    [
+        ({"cpu.max": "150000 100000\n"}, "0::/\n", 1.5),
+        ({"cpu.max": "max 100000\n"}, "0::/\n", None),
+        ({"a/b/cpu.max": "max 100000\n", "a/cpu.max": "200000 100000\n"}, "0::/a/b\n", 2.0),
+        ({"a/b/cpu.max": "50000 100000\n", "a/cpu.max": "200000 100000\n"}, "0::/a/b\n", 0.5),
+        ({"other/cpu.max": "50000 100000\n"}, "0::/a/b\n", None),
+        ({"cpu.max": ""}, "0::/\n", None),
+        (
+            {"cpu,cpuacct/x/cpu.cfs_quota_us": "300000\n", "cpu,cpuacct/x/cpu.cfs_period_us": "100000\n"},
+            "5:memory:/y\n4:cpu,cpuacct:/x\n",
+            3.0,
+        ),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, "4:cpu:/\n", None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, "4:cpu:/gone\n", 1.0),
+        ({"cpu.max": "100000 100000\n"}, "3:cpuset:/\n", None),
+    ],
+)
+def test_the_quota_of_control_groups_is_read(
+    tmp_path: Path, files: dict[str, str], membership: str, quota: float | None
+) -> None:
+    assert cpu_quota(*drawn_cgroups(tmp_path, files, membership)) == quota
+
+
+def test_without_control_groups_there_is_no_quota(tmp_path: Path) -> None:
+    assert cpu_quota(tmp_path / "none", tmp_path / "none") is None
+
+
+def test_this_machine_has_a_cpu() -> None:
+    cpus = probe_cpus()
+    assert cpus.allowed >= 1
+    assert bounded_threads(cpus) >= 1
+
+
+def test_an_accelerator_is_there_or_missing_for_a_reason() -> None:
+    there = probe_accelerators()
+    assert (there.cuda_name is None) == bool(there.cuda_problem)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_the_nvidia_gpu_is_taken_by_itself() -> None:
+    assert select_device("auto").torch_device == "cuda"
+
+
+def test_asking_for_the_cpu_does_not_wake_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CUDA context alone takes half a gigabyte and a second."""
+
+    def woken() -> Accelerators:
+        raise AssertionError("a GPU was looked for")
+
+    monkeypatch.setattr("streamer.devices.probe_accelerators", woken)
+    assert select_device("cpu", 1) == Device("CPU", "cpu", "float32", 1)
+
+
+def test_limits_reach_torch_and_opencv() -> None:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    try:
+        apply_thread_limits(1)
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
