@@ -1,0 +1,118 @@
+"""The results file: JSON lines, one a frame, written as they come, with one line a track and a summary at the end.
+
+Every line reaches the system at once, so a run that is killed leaves all whole lines. Memory grows with the number of
+tracks, not of frames.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from streamer.errors import SinkError
+from streamer.pictures import Canvas
+from streamer.sinks import results_lines as lines
+from streamer.sinks.files import PartFile, check_suffix, write_error
+from streamer.sinks.results_lines import Json, RunDescription
+from streamer.stats import RunStats
+from streamer.types import FrameResult, SourceInfo
+
+__all__ = ["RESULTS_SUFFIXES", "Json", "ResultsSink", "RunDescription"]
+
+RESULTS_SUFFIXES = (".jsonl",)
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+# JSON allows these in a string, but many readers, Python's splitlines among them, end a line there.
+_LINE_ENDS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+class ResultsSink:
+    """Writes what was found in every frame as JSON lines.
+
+    Args:
+        path: Ends in .jsonl; until `close(complete=True)` the file is called NAME.part.jsonl.
+        description: For the header line.
+        stats: For the summary line; read when the sink is closed.
+
+    Raises:
+        SinkError: `path` has another ending.
+    """
+
+    needs_canvas = False
+
+    def __init__(self, path: Path, *, description: RunDescription, stats: RunStats) -> None:
+        check_suffix(path, RESULTS_SUFFIXES)
+        self._path, self._description, self._stats = path, description, stats
+        self._part: PartFile | None = None
+        self._tallies: lines.Tallies | None = None
+        self._error: SinkError | None = None
+
+    def open(self, info: SourceInfo) -> None:
+        """Make the part file and write the header line. Raises SinkError where that is not possible."""
+        try:
+            self._part = PartFile(self._path)
+        except OSError as error:
+            self._error = write_error(self._path, error)
+            raise self._error from error
+        self._tallies = lines.Tallies(1 / info.declared_fps)
+        self._write_line(lines.header(info, self._description))
+
+    def write(self, result: FrameResult, canvas: Canvas | None) -> None:  # noqa: ARG002 (the Protocol has it)
+        """Write the frame's line, and one for each of its events.
+
+        Raises:
+            SinkError: It cannot be written, now or since an earlier frame; the lines before it are whole.
+        """
+        self._write_line(lines.frame(result))
+        for event in result.events:
+            self._write_line(lines.event(event))
+        assert self._tallies is not None
+        self._tallies.add(result)
+
+    def close(self, *, complete: bool) -> None:
+        """Write a line a track and the summary; where the run is `complete`, give the file its final name.
+
+        Raises:
+            SinkError: The end could not be written, or an earlier line could not and `complete` was asked for.
+        """
+        if self._error is not None and complete:
+            raise self._error
+        if self._part is None or self._tallies is None or self._error is not None:
+            return
+        for line in self._tallies.finish():
+            self._write_line(line)
+        self._write_line(lines.summary(self._stats.summary()))
+        part, self._part = self._part, None
+        try:
+            part.keep()
+            if complete:
+                part.publish()
+        except OSError as error:
+            self._error = write_error(self._path, error)
+            raise self._error from error
+
+    def _write_line(self, line: Json) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._part is None:
+            raise SinkError(f"cannot write {self._path}: it is not open")
+        try:
+            self._part.write(_text(line))
+        except (OSError, ValueError) as error:
+            self._error = (
+                write_error(self._path, error)
+                if isinstance(error, OSError)
+                else SinkError(f"cannot write {self._path}: a result holds a number that is not finite; report this")
+            )
+            self._part.keep()
+            raise self._error from error
+
+
+def _text(line: Json) -> bytes:
+    """Return one line of UTF-8 for one object. Raises ValueError for NaN and infinity, which JSON does not have."""
+    text = _encode(line)
+    if not text.isascii():
+        for character, escape in _LINE_ENDS.items():
+            text = text.replace(character, escape)
+    # A lone surrogate, from a file name that is not UTF-8, becomes its JSON escape.
+    return f"{text}\n".encode(errors="backslashreplace")

@@ -1,0 +1,211 @@
+"""What stands in each line of the results file (schema version 1), as pure functions and sums; it writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.stats import Percentiles, StatsSummary
+from streamer.types import EMOTIONS, Emotion, Event, FrameResult, Identity, SourceInfo
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
+
+SCHEMA_VERSION = 1
+
+# A hundredth of a pixel, a ten-thousandth of a probability, a microsecond: all finer than what is measured.
+_PIXEL_DECIMALS, _SCORE_DECIMALS, _SECOND_DECIMALS = 2, 4, 6
+
+
+@dataclass(frozen=True, slots=True)
+class RunDescription:
+    """What a run was made with, for the header line.
+
+    Attributes:
+        models: sha256 of every model's weights, by the model's name.
+        config: The configuration as it came to be; plain dicts and lists all the way down.
+    """
+
+    models: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Json] = field(default_factory=dict)
+
+
+def _seconds(value: float) -> float:
+    return round(float(value), _SECOND_DECIMALS)
+
+
+def _score(value: float) -> float:
+    return round(float(value), _SCORE_DECIMALS)
+
+
+def _rounded(arrays: list[npt.NDArray[np.float32]], decimals: int) -> Iterator[Sequence[Json]]:
+    """Yield each array (all have one shape) as lists of rounded numbers; number by number takes three times as long."""
+    rounded: list[Sequence[Json]] = np.round(np.array(arrays, np.float64), decimals).tolist()
+    return iter(rounded)
+
+
+def header(info: SourceInfo, description: RunDescription) -> Json:
+    """Return the first line."""
+    return {
+        "type": "header",
+        "schema_version": SCHEMA_VERSION,
+        "source": info.name,
+        "width": info.width,
+        "height": info.height,
+        "declared_fps": _seconds(info.declared_fps),
+        "models": dict(description.models),
+        "config": dict(description.config),
+    }
+
+
+def frame(result: FrameResult) -> Json:
+    """Return the line of one frame."""
+    tracks = [annotation.track for annotation in result.annotations]
+    emotions = [annotation.emotion for annotation in result.annotations]
+    boxes = _rounded([track.xyxy for track in tracks], _PIXEL_DECIMALS)
+    landmarks = _rounded([track.landmarks for track in tracks if track.landmarks is not None], _PIXEL_DECIMALS)
+    probabilities = _rounded([emotion.probabilities for emotion in emotions if emotion], _SCORE_DECIMALS)
+    return {
+        "type": "frame",
+        "index": result.frame.index,
+        "pts_seconds": _seconds(result.frame.pts_seconds),
+        "scanned": result.scanned,
+        "faces": [
+            {
+                "track_id": annotation.track.track_id,
+                "box": next(boxes),
+                "landmarks": None if annotation.track.landmarks is None else next(landmarks),
+                "score": _score(annotation.track.score),
+                "detected": annotation.track.is_detected,
+                "identity": _identity(annotation.identity),
+                "emotion": _emotion(annotation.emotion, probabilities),
+            }
+            for annotation in result.annotations
+        ],
+    }
+
+
+def _identity(identity: Identity | None) -> Json:
+    if identity is None:
+        return None
+    return {
+        "name": identity.name,
+        "similarity": _score(identity.similarity),
+        "probability": _score(identity.probability),
+    }
+
+
+def _emotion(emotion: Emotion | None, probabilities: Iterator[Sequence[Json]]) -> Json:
+    if emotion is None:
+        return None
+    return {"label": emotion.label, "probabilities": dict(zip(EMOTIONS, next(probabilities), strict=True))}
+
+
+def event(happened: Event) -> Json:
+    """Return the line of one event."""
+    return {
+        "type": "event",
+        "kind": happened.kind,
+        "pts_seconds": _seconds(happened.pts_seconds),
+        "track_id": happened.track_id,
+        "name": happened.name,
+    }
+
+
+def summary(stats: StatsSummary) -> Json:
+    """Return the last line."""
+    return {
+        "type": "summary",
+        "frames": stats.frames,
+        "dropped": stats.dropped,
+        "seconds": _seconds(stats.seconds),
+        "fps": _seconds(stats.fps),
+        "latency_seconds": _percentiles(stats.latency_seconds),
+        "stages": {
+            stage.name: {
+                "calls": stage.calls,
+                "total_seconds": _seconds(stage.total_seconds),
+                **_percentiles(stage.seconds),
+            }
+            for stage in stats.stages
+        },
+    }
+
+
+def _percentiles(seconds: Percentiles | None) -> dict[str, float | None]:
+    if seconds is None:
+        return {"p50": None, "p95": None, "p99": None}
+    return {"p50": _seconds(seconds.p50), "p95": _seconds(seconds.p95), "p99": _seconds(seconds.p99)}
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one track has come to so far."""
+
+    first_seconds: float
+    last_seconds: float
+    frames: int = 0
+    name: str | None = None
+    assessed_seconds: float = 0.0
+    emotion_seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Tallies:
+    """Adds up every track over the frames.
+
+    A frame's labels stand until the next frame, so that is the time they count for, at any frame rate.
+
+    Args:
+        frame_seconds: How long the last frame counts where it is also the first.
+    """
+
+    def __init__(self, frame_seconds: float) -> None:
+        self._tracks: dict[int, _Tally] = {}
+        self._shown: list[tuple[_Tally, str | None]] = []
+        self._step_seconds = frame_seconds
+        self._previous_seconds: float | None = None
+
+    def add(self, result: FrameResult) -> None:
+        """Count one frame."""
+        if self._previous_seconds is not None:
+            self._step_seconds = max(result.frame.pts_seconds - self._previous_seconds, 0.0)
+            self._count_shown()
+        self._previous_seconds = result.frame.pts_seconds
+        self._shown = []
+        for annotation in result.annotations:
+            track = annotation.track
+            tally = self._tracks.setdefault(track.track_id, _Tally(track.first_seen_seconds, track.last_seen_seconds))
+            tally.frames += 1
+            tally.last_seconds = track.last_seen_seconds
+            if annotation.identity is not None:
+                tally.name = annotation.identity.name
+            if annotation.emotion is not None:
+                self._shown.append((tally, annotation.emotion.label))
+
+    def _count_shown(self) -> None:
+        for tally, label in self._shown:
+            tally.assessed_seconds += self._step_seconds
+            if label is not None:
+                tally.emotion_seconds[label] = tally.emotion_seconds.get(label, 0.0) + self._step_seconds
+        self._shown = []
+
+    def finish(self) -> Iterator[Json]:
+        """Yield the line of every track, by its number; the last frame counts as long as the one before it."""
+        self._count_shown()
+        for track_id, tally in sorted(self._tracks.items()):
+            yield {
+                "type": "track",
+                "track_id": track_id,
+                "first_seconds": _seconds(tally.first_seconds),
+                "last_seconds": _seconds(tally.last_seconds),
+                "frames": tally.frames,
+                "name": tally.name,
+                "emotions": {
+                    label: _score(tally.emotion_seconds[label] / tally.assessed_seconds)
+                    for label in EMOTIONS
+                    if tally.emotion_seconds.get(label, 0.0) > 0
+                },
+            }
