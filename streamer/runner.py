@@ -22,7 +22,7 @@ from streamer.pipeline import Pipeline
 from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats, StatsSummary
-from streamer.types import Frame, FrameResult, SourceInfo
+from streamer.types import Ending, Frame, FrameResult, SourceInfo
 
 # A read that takes longer on closing is left to its own time-out: the process must not hang on a dead peer.
 _JOIN_SECONDS = 5.0
@@ -95,13 +95,13 @@ class _SinkThread:
         self._queue_up((result, canvas))
         self._raise_error()
 
-    def close(self, *, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Let the sink write what waits, then finish it; raise its error if it has failed."""
         self._queue_up(None)
         self._thread.join(_FINISH_SECONDS)
         if self._thread.is_alive():
             raise SinkError(f"the {self._name} output does not respond; what it wrote so far may be incomplete")
-        self._sink.close(complete=complete and self._error is None)
+        self._sink.close(ending if self._error is None else Ending.FAILED)
         self._raise_error()
 
     def _queue_up(self, item: tuple[FrameResult, Canvas | None] | None) -> None:
@@ -215,9 +215,9 @@ def run(
                     on_result(result)
     except BaseException as error:
         # Ctrl-C where no handler turns it into a stop request: what was written is finished all the same.
-        _close(threads, complete=isinstance(error, KeyboardInterrupt))
+        _close(threads, Ending.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Ending.FAILED)
         raise
-    problem = _close(threads, complete=True)
+    problem = _close(threads, Ending.INTERRUPTED if stop.is_set() else Ending.COMPLETE)
     if problem is not None:
         raise problem
     return RunReport(stats.summary(), stop.is_set())
@@ -234,12 +234,12 @@ def _deliver(
         thread.put(result, canvas if thread.needs_canvas else None)
 
 
-def _close(threads: dict[str, list[_SinkThread]], *, complete: bool) -> StreamerError | None:
+def _close(threads: dict[str, list[_SinkThread]], ending: Ending) -> StreamerError | None:
     """Finish all sinks, also where one fails; return the first failure."""
     first: StreamerError | None = None
     for thread in reversed([thread for own in threads.values() for thread in own]):
         try:
-            thread.close(complete=complete)
+            thread.close(ending)
         except StreamerError as error:
             first = first or error
     return first

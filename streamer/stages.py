@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.pictures import Canvas, Picture
-from streamer.types import Faces, Float32, Frame, FrameResult, Identity, SourceInfo, Track
+from streamer.types import Ending, Faces, Float32, Frame, FrameResult, Identity, SourceInfo, Track
 
 Crops = npt.NDArray[np.uint8]
 
@@ -132,6 +132,6 @@ class Sink(Protocol):
         """Take one frame's result; the canvas may not be changed. Raises SinkError."""
         ...
 
-    def close(self, *, complete: bool) -> None:
-        """Finish; called once. `complete` False: the run failed, so leave nothing under the final name."""
+    def close(self, ending: Ending) -> None:
+        """Finish what was written; called once. After FAILED nothing may be left under the final name."""
         ...

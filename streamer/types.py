@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -19,6 +20,18 @@ Float32 = npt.NDArray[np.float32]
 EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
 
 EventKind = Literal["appeared", "identified", "renamed", "left", "cut"]
+
+
+class Ending(enum.Enum):
+    """How a run ended, for its outputs: what was written is always finished so that it can be read.
+
+    COMPLETE: the source came to its end. INTERRUPTED: a user ended it; what there is, is what was wanted. FAILED: an
+    error ended it, so nothing is left under an output's final name.
+    """
+
+    COMPLETE = enum.auto()
+    INTERRUPTED = enum.auto()
+    FAILED = enum.auto()
 
 
 def _check_array(name: str, array: Float32, shape: tuple[int | None, ...]) -> None:

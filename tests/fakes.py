@@ -10,7 +10,7 @@ import numpy as np
 
 from streamer.pictures import BgrPicture, Canvas, Picture, UInt8
 from streamer.stages import Crops
-from streamer.types import Faces, Float32, Frame, FrameResult, Identity, SourceInfo
+from streamer.types import Ending, Faces, Float32, Frame, FrameResult, Identity, SourceInfo
 
 RED, GREEN, BLUE = (0, 0, 250), (0, 250, 0), (250, 0, 0)
 NAMES = {RED: "Rosa", GREEN: "Greta", BLUE: None}
@@ -169,7 +169,7 @@ class ListSink:
         self.needs_canvas = needs_canvas
         self.results: list[FrameResult] = []
         self.canvases: list[Canvas | None] = []
-        self.closed: list[bool] = []
+        self.closed: list[Ending] = []
         self.opened: SourceInfo | None = None
         self._fails_at, self._error = fails_at, error
 
@@ -182,5 +182,5 @@ class ListSink:
         self.results.append(result)
         self.canvases.append(canvas)
 
-    def close(self, *, complete: bool) -> None:
-        self.closed.append(complete)
+    def close(self, ending: Ending) -> None:
+        self.closed.append(ending)

@@ -22,6 +22,7 @@ from streamer.types import (
     EMOTIONS,
     Annotation,
     Emotion,
+    Ending,
     Event,
     Frame,
     FrameResult,
@@ -51,7 +52,9 @@ def result(index: int, pts_seconds: float, *annotations: Annotation, events: tup
     return FrameResult(Frame(PICTURE, index, pts_seconds, 0.0, "source"), annotations, index == 0, events)
 
 
-def written(folder: Path, *results: FrameResult, complete: bool = True, stats: RunStats | None = None) -> list[Line]:
+def written(
+    folder: Path, *results: FrameResult, ending: Ending = Ending.COMPLETE, stats: RunStats | None = None
+) -> list[Line]:
     sink = ResultsSink(
         folder / "out.jsonl",
         description=RunDescription({"mtcnn": "ab12"}, {"tracker": {"detect_every_seconds": 0.2}}),
@@ -60,8 +63,8 @@ def written(folder: Path, *results: FrameResult, complete: bool = True, stats: R
     sink.open(INFO)
     for one in results:
         sink.write(one, None)
-    sink.close(complete=complete)
-    return read(folder / ("out.jsonl" if complete else "out.part.jsonl"))
+    sink.close(ending)
+    return read(folder / ("out.part.jsonl" if ending is Ending.FAILED else "out.jsonl"))
 
 
 def read(path: Path) -> list[Line]:
@@ -233,7 +236,7 @@ def test_names_are_readable_in_the_file_as_they_are(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_has_its_tracks_and_summary_under_the_part_name(tmp_path: Path) -> None:
-    lines = written(tmp_path, result(0, 0.0, Annotation(track())), complete=False)
+    lines = written(tmp_path, result(0, 0.0, Annotation(track())), ending=Ending.FAILED)
     assert [line["type"] for line in lines] == ["header", "frame", "track", "summary"]
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -248,7 +251,7 @@ def test_a_number_that_json_does_not_have_is_refused_and_the_lines_before_it_are
     with pytest.raises(SinkError, match="not finite"):
         sink.write(result(1, 0.04, Annotation(track(), Identity("Ana", number, 0.5, 0.0))), None)
     with pytest.raises(SinkError, match="not finite"):
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
     assert [line["type"] for line in read(tmp_path / "out.part.jsonl")] == ["header", "frame"]
 
 
@@ -266,7 +269,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_lines_before_it(
     with pytest.raises(SinkError, match=r"out\.jsonl: no space left on device; free some space") as caught:
         sink.write(result(1, 0.04), None)
     assert "\n" not in str(caught.value)
-    sink.close(complete=False)
+    sink.close(Ending.FAILED)
     assert [line["type"] for line in read(tmp_path / "out.part.jsonl")] == ["header", "frame"]
 
 
@@ -283,7 +286,7 @@ def test_memory_grows_with_tracks_and_not_with_frames(tmp_path: Path) -> None:
     assert sink._tallies is not None
     assert len(sink._tallies._tracks) == 3
     assert len(sink._tallies._shown) == 1
-    sink.close(complete=False)
+    sink.close(Ending.FAILED)
 
 
 _WRITER = """

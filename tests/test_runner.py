@@ -18,7 +18,7 @@ from streamer.queues import FrameQueue, RunSettings, StopRequest
 from streamer.runner import Route, results, run
 from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
-from streamer.types import Faces, FrameResult
+from streamer.types import Ending, Faces, FrameResult
 from tests.fakes import RED, DrawnSource, ListSink, SquareDetector, draw, make_frame
 
 
@@ -52,7 +52,7 @@ def test_every_frame_of_a_file_reaches_every_sink_in_order(batch_size: int) -> N
     assert [result.frame.index for result in drawn.results] == list(range(40))
     assert plain.canvases == [None] * 40
     assert all(canvas is not None for canvas in drawn.canvases)
-    assert (plain.closed, drawn.closed) == ([True], [True])
+    assert (plain.closed, drawn.closed) == ([Ending.COMPLETE], [Ending.COMPLETE])
     assert plain.opened == source.info
     assert source.closed >= 1
     assert (report.stats.frames, report.stats.dropped, report.is_interrupted) == (40, 0, False)
@@ -80,7 +80,7 @@ def test_a_source_s_error_comes_after_its_good_frames_and_leaves_the_output_inco
     with pytest.raises(SourceLostError, match="12 of 40"):
         run([Route(source, [sink])], pipeline(), draw=draw_plain)
     assert len(sink.results) == 12
-    assert sink.closed == [False]
+    assert sink.closed == [Ending.FAILED]
     assert source.closed >= 1
 
 
@@ -96,19 +96,19 @@ def test_a_sink_s_error_ends_the_run_and_closes_the_others(error: Exception) -> 
     bad = ListSink(fails_at=5, error=error)
     with pytest.raises(SinkError, match=str(error)):
         run([Route(source, [bad, good])], pipeline(), draw=draw_plain)
-    assert (bad.closed, good.closed) == ([False], [False])
+    assert (bad.closed, good.closed) == ([Ending.FAILED], [Ending.FAILED])
     assert source.delivered < 400
 
 
 def test_a_sink_that_fails_on_closing_is_told() -> None:
     class Unfinished(ListSink):
-        def close(self, *, complete: bool) -> None:
+        def close(self, ending: Ending) -> None:
             raise SinkError("cannot finish out.mp4")
 
     good = ListSink()
     with pytest.raises(SinkError, match="cannot finish"):
         run([Route(DrawnSource(picture, 5), [good, Unfinished()])], pipeline(), draw=draw_plain)
-    assert good.closed == [True]
+    assert good.closed == [Ending.COMPLETE]
 
 
 def test_a_sink_that_cannot_open_closes_those_that_did() -> None:
@@ -119,7 +119,7 @@ def test_a_sink_that_cannot_open_closes_those_that_did() -> None:
     first, source = ListSink(), DrawnSource(picture, 5)
     with pytest.raises(SinkError, match="cannot write there"):
         run([Route(source, [first, Closed()])], pipeline(), draw=draw_plain)
-    assert first.closed == [False]
+    assert first.closed == [Ending.FAILED]
     assert source.delivered == 0
 
 
@@ -132,7 +132,7 @@ def test_a_stage_s_error_closes_everything() -> None:
     broken = Pipeline(Broken(), KalmanTracker, TrackLabeller(None, None))
     with pytest.raises(ValueError, match="no such layer"):
         run([Route(source, [sink])], broken, draw=draw_plain)
-    assert sink.closed == [False]
+    assert sink.closed == [Ending.FAILED]
     assert source.closed >= 1
 
 
@@ -147,7 +147,7 @@ def test_a_stop_request_finishes_the_outputs() -> None:
     report = run([Route(source, [sink])], pipeline(), draw=draw_plain, stop=stop, on_result=ask)
     assert report.is_interrupted
     assert 21 <= len(sink.results) <= 40
-    assert sink.closed == [True]
+    assert sink.closed == [Ending.INTERRUPTED]
     assert source.delivered < 200
 
 
@@ -159,7 +159,7 @@ def test_ctrl_c_without_a_handler_finishes_the_outputs_too() -> None:
     sink = ListSink()
     with pytest.raises(KeyboardInterrupt):
         run([Route(DrawnSource(picture, 1000), [sink])], pipeline(), draw=draw_plain, on_result=interrupt)
-    assert sink.closed == [True]
+    assert sink.closed == [Ending.INTERRUPTED]
 
 
 def test_an_abandoned_iteration_closes_its_source() -> None:

@@ -17,7 +17,7 @@ from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import VideoSink
 from streamer.stages import Sink
 from streamer.stats import RunStats
-from streamer.types import Frame, FrameResult, SourceInfo
+from streamer.types import Ending, Frame, FrameResult, SourceInfo
 
 INFO = SourceInfo("source", "drawn", 64, 48, 25.0)
 
@@ -55,7 +55,7 @@ class TestEverySink:
         sink.open(INFO)
         for index in range(5):
             sink.write(*drawn(index))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert not list(tmp_path.glob("*.part.*"))
 
     def test_an_incomplete_close_leaves_nothing_under_a_final_name(
@@ -64,29 +64,29 @@ class TestEverySink:
         sink = make(tmp_path)
         sink.open(INFO)
         sink.write(*drawn(0))
-        sink.close(complete=False)
+        sink.close(Ending.FAILED)
         assert list(tmp_path.iterdir()) == list(tmp_path.glob("*.part.*"))
 
-    @pytest.mark.parametrize("complete", [True, False])
+    @pytest.mark.parametrize("ending", list(Ending))
     def test_a_run_without_frames_can_be_closed(
-        self, make: Callable[[Path], Sink], tmp_path: Path, complete: bool
+        self, make: Callable[[Path], Sink], tmp_path: Path, ending: Ending
     ) -> None:
         sink = make(tmp_path)
         sink.open(INFO)
-        sink.close(complete=complete)
+        sink.close(ending)
         assert not list(tmp_path.glob("*.mp4"))
 
     def test_a_second_close_does_nothing(self, make: Callable[[Path], Sink], tmp_path: Path) -> None:
         sink = make(tmp_path)
         sink.open(INFO)
         sink.write(*drawn(0))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     def test_it_can_be_closed_without_ever_being_opened(self, make: Callable[[Path], Sink], tmp_path: Path) -> None:
-        make(tmp_path).close(complete=False)
+        make(tmp_path).close(Ending.FAILED)
         assert not list(tmp_path.iterdir())
 
     def test_a_write_before_open_or_after_close_is_refused(self, make: Callable[[Path], Sink], tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ class TestEverySink:
         with pytest.raises(SinkError, match="not open"):
             sink.write(*drawn(0))
         sink.open(INFO)
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         with pytest.raises(SinkError, match="not open"):
             sink.write(*drawn(0))
 
@@ -104,7 +104,7 @@ class TestEverySink:
         before = canvas.y.copy(), canvas.u.copy(), canvas.v.copy()
         sink.open(INFO)
         sink.write(result, canvas)
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         for plane, old in zip((canvas.y, canvas.u, canvas.v), before, strict=True):
             np.testing.assert_array_equal(plane, old)
 
@@ -119,7 +119,7 @@ class TestEveryFileSink:
             sink.open(INFO)
         assert "\n" not in str(caught.value)
         assert caught.value.exit_code == 5
-        sink.close(complete=False)
+        sink.close(Ending.FAILED)
 
     def test_a_folder_that_vanishes_is_an_error_at_the_end_and_not_a_crash(
         self, make: Callable[[Path], Sink], tmp_path: Path
@@ -133,8 +133,8 @@ class TestEveryFileSink:
             path.unlink()
         folder.rmdir()
         with pytest.raises(SinkError, match="no such file"):
-            sink.close(complete=True)
-        sink.close(complete=False)
+            sink.close(Ending.COMPLETE)
+        sink.close(Ending.FAILED)
 
     def test_what_had_the_name_stays_until_the_new_file_is_whole(
         self, make: Callable[[Path], Sink], tmp_path: Path
@@ -145,12 +145,12 @@ class TestEveryFileSink:
         sink = make(tmp_path)
         sink.open(INFO)
         sink.write(*drawn(0))
-        sink.close(complete=False)
+        sink.close(Ending.FAILED)
         assert all(path.read_bytes() == content for path, content in old.items())
         sink = make(tmp_path)
         sink.open(INFO)
         sink.write(*drawn(0))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert sum(path.read_bytes() != content for path, content in old.items()) == 1
 
 
@@ -161,11 +161,11 @@ class TestCollectSink:
         frames = [drawn(index) for index in range(3)]
         for result, canvas in frames:
             sink.write(result, canvas)
-        sink.close(complete=False)
+        sink.close(Ending.FAILED)
         assert sink.info is INFO
         assert sink.results == [result for result, _ in frames]
         assert sink.canvases == [canvas for _, canvas in frames]
-        assert sink.is_complete is False
+        assert sink.ending is Ending.FAILED
 
     def test_canvases_that_were_not_asked_for_are_not_kept(self) -> None:
         sink = CollectSink()

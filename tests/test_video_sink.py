@@ -28,7 +28,7 @@ from streamer.pictures import BgrPicture, Canvas, I420Picture
 from streamer.sinks.files import PartFile
 from streamer.sinks.movie import KeyFrames, Timeline
 from streamer.sinks.video import Encoding, VideoSink
-from streamer.types import Frame, FrameResult, SourceInfo
+from streamer.types import Ending, Frame, FrameResult, SourceInfo
 
 WIDTH, HEIGHT = 64, 48
 TICK = Fraction(1, 12_800)
@@ -171,7 +171,7 @@ class TestTimes:
         ticks = [first + sum(1 + index % 5 for index in range(count)) for count in range(40)]
         sink = VideoSink(tmp_path / f"out{suffix}")
         write_all(sink, [float(count * tick) for count in ticks], info(tick, fps=30.0))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         played = play(tmp_path / f"out{suffix}")
         assert played.pts_seconds == pytest.approx([float(count * tick) for count in ticks], abs=1e-9)
 
@@ -179,7 +179,7 @@ class TestTimes:
         times = [(3 + index) * 1001 / 30_000 for index in range(40)]
         sink = VideoSink(tmp_path / "out.mkv")
         write_all(sink, times, info(Fraction(1001, 30_000)))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert play(tmp_path / "out.mkv").pts_seconds == pytest.approx(times, abs=0.0005001)
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -187,7 +187,7 @@ class TestTimes:
         times = [0.0, 0.04, 0.04, 0.02, 5.0, 1.0, 1.04, 1300.0, 1300.0, 6.0, 1301.0]
         sink = VideoSink(tmp_path / f"out{suffix}")
         write_all(sink, times)
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         played = play(tmp_path / f"out{suffix}").pts_seconds
         assert len(played) == len(times)
         assert (np.diff(played) > 0).all()
@@ -206,13 +206,13 @@ class TestTimes:
     def test_a_run_that_began_inside_the_source_starts_at_zero(self, tmp_path: Path) -> None:
         sink = VideoSink(tmp_path / "out.mp4", start_seconds=9.99)
         write_all(sink, steady(20, 10.0))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert play(tmp_path / "out.mp4").pts_seconds == pytest.approx(steady(20), abs=1e-4)
 
     def test_the_last_frame_is_shown_as_long_as_the_declared_rate_says(self, tmp_path: Path) -> None:
         sink = VideoSink(tmp_path / "out.mp4")
         write_all(sink, steady(30))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         with av.open(tmp_path / "out.mp4") as file:
             stream = file.streams.video[0]
             assert stream.duration is not None
@@ -226,7 +226,7 @@ class TestKeyFrames:
     def test_no_two_key_frames_are_more_than_two_seconds_apart(self, tmp_path: Path, fps: float) -> None:
         sink = VideoSink(tmp_path / "out.mp4", encoding=FAST)
         write_all(sink, [index / fps for index in range(int(7 * fps))], info(fps=fps))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         played = play(tmp_path / "out.mp4")
         gaps = np.diff([*played.key_seconds, played.pts_seconds[-1]])
         assert gaps.max() <= 2.0 + 1e-4
@@ -254,7 +254,7 @@ class TestPictures:
         sink.open(info())
         for result, canvas in drawn:
             sink.write(result, canvas)
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         for (_, canvas), seen in zip(drawn, play(tmp_path / "out.mp4").frames, strict=True):
             error = seen.to_ndarray()[:HEIGHT].astype(float) - canvas.y
             assert np.abs(error).mean() < 2  # crf 10 is all but lossless
@@ -266,7 +266,7 @@ class TestPictures:
             result, canvas = frame(index, index / 25)
             sink.write(result, canvas)
             canvas.y[:] = 235
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert max(seen.to_ndarray()[:HEIGHT].mean() for seen in play(tmp_path / "out.mp4").frames) < 150
 
     @pytest.mark.parametrize("is_bt709", [True, False])
@@ -275,7 +275,7 @@ class TestPictures:
         sink = VideoSink(tmp_path / "out.mp4")
         sink.open(info(aspect=Fraction(4, 3)))
         sink.write(*frame(0, 0.0, I420Picture(np.full((48, 64), 90, np.uint8), grey, grey, is_bt709=is_bt709)))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         (seen,) = play(tmp_path / "out.mp4").frames
         number = 1 if is_bt709 else 6
         assert (seen.colorspace, seen.color_primaries, seen.color_trc, seen.color_range) == (number, number, number, 1)
@@ -290,7 +290,7 @@ class TestPictures:
         sink.open(info())
         for index in range(3):
             sink.write(*frame(index, index / 25, picture(index, width, height)))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         seen = play(tmp_path / "out.mp4").frames[2]
         assert (seen.width, seen.height) == (width + width % 2, height + height % 2)
 
@@ -304,7 +304,7 @@ class TestPictures:
         white = BgrPicture(np.full((height, width, 3), 255, np.uint8))
         for index in (1, 2):
             sink.write(*frame(index, index / 25, white))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         (record,) = caplog.records
         assert record.levelno == logging.WARNING
         assert f"to {width} × {height}" in record.getMessage()
@@ -321,14 +321,14 @@ class TestPictures:
         sink.open(info())
         with pytest.raises(ValueError, match="canvas"):
             sink.write(frame(0, 0.0)[0], None)
-        sink.close(complete=False)
+        sink.close(Ending.FAILED)
 
     def test_no_more_threads_encode_than_were_allowed(self, tmp_path: Path) -> None:
         sink = VideoSink(tmp_path / "out.mp4", encoding=Encoding(threads=3))
         sink.open(info())
         for index in range(5):
             sink.write(*frame(index, index / 25, picture(index, 640, 480)))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert b" threads=3 " in (tmp_path / "out.mp4").read_bytes()  # x264 writes its settings into the stream
 
     def test_another_ending_is_refused(self, tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ class TestSound:
         original = make_source(tmp_path / f"in{source}", Sound(codec, layout="stereo"))
         sink = VideoSink(tmp_path / f"out{suffix}", audio_from=original, encoding=FAST)
         write_all(sink, steady(100))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         with av.open(original) as file:
             video = file.streams.video[0]
             assert video.start_time is not None
@@ -393,7 +393,7 @@ class TestSound:
         original = make_source(tmp_path / "in.mkv", Sound(codec, rate, layout))
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original, encoding=FAST)
         write_all(sink, steady(100))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         with av.open(tmp_path / "out.mp4") as file:
             codec_context = file.streams.audio[0].codec_context
             assert codec_context.name == "aac"
@@ -411,7 +411,7 @@ class TestSound:
         )
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original, encoding=FAST)
         write_all(sink, steady(100))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert play(tmp_path / "out.mp4").pts_seconds == pytest.approx(steady(100), abs=1e-9)
         expected = [
             click - first_seconds for click in (0.5, 1.6, 2.4, 3.5) if click > max(first_seconds, begins_seconds)
@@ -424,7 +424,7 @@ class TestSound:
         original = make_source(tmp_path / "in.mkv", Sound(codec))
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original, start_seconds=1.0, end_seconds=3.0, encoding=FAST)
         write_all(sink, steady(50, 1.0))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert click_seconds(tmp_path / "out.mp4") == pytest.approx([0.6, 1.4], abs=0.005)
         times = begins(sound(tmp_path / "out.mp4"))
         assert times[0] == pytest.approx(0.0, abs=0.025)
@@ -440,7 +440,7 @@ class TestSound:
                     file.mux(packet)
         sink = VideoSink(tmp_path / "out.mp4", audio_from=tmp_path / "in.mkv", encoding=FAST)
         write_all(sink, steady(25))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         copied = sound(tmp_path / "out.mp4")
         assert [bytes(packet) for packet in copied] == [bytes(packet) for packet in sound(tmp_path / "in.mkv")]
         assert (np.diff(begins(copied)) > 0).all()
@@ -449,15 +449,15 @@ class TestSound:
         original = make_source(tmp_path / "in.mp4", Sound())
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original, encoding=FAST)
         write_all(sink, steady(25))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert len(sound(tmp_path / "out.mp4")) == len(sound(original))
 
     def test_sound_of_an_interrupted_run_ends_with_the_pictures(self, tmp_path: Path) -> None:
         original = make_source(tmp_path / "in.mp4", Sound())
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original, encoding=FAST)
         write_all(sink, steady(25))
-        sink.close(complete=False)
-        assert begins(sound(tmp_path / "out.part.mp4"))[-1] == pytest.approx(1.0, abs=0.025)
+        sink.close(Ending.INTERRUPTED)
+        assert begins(sound(tmp_path / "out.mp4"))[-1] == pytest.approx(1.0, abs=0.025)
         assert not open_files(tmp_path)
 
     def test_sound_that_ends_early_or_begins_late_holds_no_pictures_back(self, tmp_path: Path) -> None:
@@ -466,7 +466,7 @@ class TestSound:
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original, encoding=FAST)
         write_all(sink, steady(250))
         assert play(tmp_path / "out.part.mp4").pts_seconds[-1] >= 10 - 2 - 1
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
 
     def test_a_source_without_sound_makes_a_video_without_sound(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -474,7 +474,7 @@ class TestSound:
         original = make_source(tmp_path / "in.mp4", None, frames=3)
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original)
         write_all(sink, steady(3))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         with av.open(tmp_path / "out.mp4") as file:
             assert not file.streams.audio
         assert not caplog.records
@@ -485,7 +485,7 @@ class TestSound:
         (tmp_path / "in.mp4").write_text("not a video")
         sink = VideoSink(tmp_path / "out.mp4", audio_from=tmp_path / "in.mp4")
         write_all(sink, steady(5))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         (record,) = caplog.records
         assert record.levelno == logging.WARNING
         assert "in.mp4" in record.getMessage()
@@ -502,7 +502,7 @@ class TestSound:
         original.write_bytes(content)
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original, encoding=FAST)
         write_all(sink, steady(100))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         (record,) = caplog.records
         assert record.levelno == logging.WARNING
         assert len(play(tmp_path / "out.mp4").frames) == 100
@@ -513,7 +513,7 @@ class TestSound:
         times = play_times(original)
         sink = VideoSink(tmp_path / "out.mp4", audio_from=original, encoding=FAST)
         write_all(sink, times)
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         assert play(tmp_path / "out.mp4").pts_seconds == times
         copied, packets = sound(tmp_path / "out.mp4"), sound(original)
         assert [bytes(packet) for packet in copied] == [bytes(packet) for packet in packets]
@@ -541,14 +541,14 @@ class TestEnds:
     def test_an_interrupted_run_plays_to_its_last_frame(self, tmp_path: Path) -> None:
         sink = VideoSink(tmp_path / "out.mp4")
         write_all(sink, steady(33))
-        sink.close(complete=False)
+        sink.close(Ending.FAILED)
         assert len(play(tmp_path / "out.part.mp4").frames) == 33
         assert not open_files(tmp_path)
 
     def test_a_finished_file_is_an_ordinary_mp4(self, tmp_path: Path) -> None:
         sink = VideoSink(tmp_path / "out.mp4", encoding=FAST)
         write_all(sink, steady(150))
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
         content = (tmp_path / "out.mp4").read_bytes()
         boxes, at = [], 0
         while at < len(content):
@@ -566,13 +566,13 @@ class TestEnds:
         played = play(tmp_path / f"out.part{suffix}").pts_seconds
         assert played == pytest.approx(steady(len(played)), abs=1e-9)
         assert played[-1] >= 8 - 2 - 0.2  # one group of pictures, and what the encoder holds
-        sink.close(complete=True)
+        sink.close(Ending.COMPLETE)
 
     def test_nothing_is_left_of_a_run_without_a_frame(self, tmp_path: Path) -> None:
         sink = VideoSink(tmp_path / "out.mp4")
         sink.open(info())
         assert (tmp_path / "out.part.mp4").exists()
-        sink.close(complete=False)
+        sink.close(Ending.FAILED)
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("room", [0, 10_000, 60_000])
@@ -595,7 +595,7 @@ class TestEnds:
         assert "\n" not in str(caught.value)
         with pytest.raises(SinkError):
             sink.write(*frame(0, 100.0))
-        sink.close(complete=False)
+        sink.close(Ending.FAILED)
         assert not open_files(tmp_path)
         assert not (tmp_path / "out.mp4").exists()
         if room == 0:
@@ -620,7 +620,7 @@ class TestEnds:
         write_all(sink, steady(130))
         is_full = True
         with pytest.raises(SinkError, match="no space left"):
-            sink.close(complete=True)
+            sink.close(Ending.COMPLETE)
         assert not open_files(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["out.part.mp4"]
         assert len(play(tmp_path / "out.part.mp4").frames) >= 100
@@ -631,7 +631,7 @@ class TestEnds:
             sink = VideoSink(disk / "out.mp4", encoding=Encoding(crf=5))
             with pytest.raises(SinkError, match="no space left on device"):
                 write_all(sink, steady(2000))
-            sink.close(complete=False)
+            sink.close(Ending.FAILED)
             assert len(play(disk / "out.part.mp4").frames) >= 50
             (disk / "out.part.mp4").unlink()
             assert os.statvfs(disk).f_bavail == os.statvfs(disk).f_blocks

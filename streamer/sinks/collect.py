@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamer.errors import SinkError
 from streamer.pictures import Canvas
-from streamer.types import FrameResult, SourceInfo
+from streamer.types import Ending, FrameResult, SourceInfo
 
 
 class CollectSink:
@@ -17,7 +17,7 @@ class CollectSink:
         info: The source's; None before `open`.
         results: One a frame, in order.
         canvases: As `results`; stays empty where `needs_canvas` is False.
-        is_complete: What `close` was told; None: not closed yet.
+        ending: What `close` was told; None: not closed yet.
     """
 
     def __init__(self, *, needs_canvas: bool = False) -> None:
@@ -25,7 +25,7 @@ class CollectSink:
         self.info: SourceInfo | None = None
         self.results: list[FrameResult] = []
         self.canvases: list[Canvas] = []
-        self.is_complete: bool | None = None
+        self.ending: Ending | None = None
 
     def open(self, info: SourceInfo) -> None:
         """Remember the source."""
@@ -33,12 +33,12 @@ class CollectSink:
 
     def write(self, result: FrameResult, canvas: Canvas | None) -> None:
         """Keep one frame's result. Raises SinkError outside of open and close."""
-        if self.info is None or self.is_complete is not None:
+        if self.info is None or self.ending is not None:
             raise SinkError("cannot collect results: the sink is not open")
         self.results.append(result)
         if self.needs_canvas and canvas is not None:
             self.canvases.append(canvas)
 
-    def close(self, *, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Note how the run ended; what was collected stays."""
-        self.is_complete = complete
+        self.ending = ending

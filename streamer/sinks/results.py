@@ -15,7 +15,7 @@ from streamer.sinks import results_lines as lines
 from streamer.sinks.files import PartFile, check_suffix, write_error
 from streamer.sinks.results_lines import Json, RunDescription
 from streamer.stats import RunStats
-from streamer.types import FrameResult, SourceInfo
+from streamer.types import Ending, FrameResult, SourceInfo
 
 __all__ = ["RESULTS_SUFFIXES", "Json", "ResultsSink", "RunDescription"]
 
@@ -30,7 +30,7 @@ class ResultsSink:
     """Writes what was found in every frame as JSON lines.
 
     Args:
-        path: Ends in .jsonl; until `close(complete=True)` the file is called NAME.part.jsonl.
+        path: Ends in .jsonl; until it is finished the file is called NAME.part.jsonl.
         description: For the header line.
         stats: For the summary line; read when the sink is closed.
 
@@ -69,13 +69,13 @@ class ResultsSink:
         assert self._tallies is not None
         self._tallies.add(result)
 
-    def close(self, *, complete: bool) -> None:
-        """Write a line a track and the summary; where the run is `complete`, give the file its final name.
+    def close(self, ending: Ending) -> None:
+        """Write a line a track and the summary and, unless the run failed, give the file its final name.
 
         Raises:
-            SinkError: The end could not be written, or an earlier line could not and `complete` was asked for.
+            SinkError: The end could not be written, or an earlier line could not and the run itself did not fail.
         """
-        if self._error is not None and complete:
+        if self._error is not None and ending is not Ending.FAILED:
             raise self._error
         if self._part is None or self._tallies is None or self._error is not None:
             return
@@ -85,7 +85,7 @@ class ResultsSink:
         part, self._part = self._part, None
         try:
             part.keep()
-            if complete:
+            if ending is not Ending.FAILED:
                 part.publish()
         except OSError as error:
             self._error = write_error(self._path, error)

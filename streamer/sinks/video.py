@@ -16,7 +16,7 @@ from streamer.errors import SinkError
 from streamer.pictures import Canvas
 from streamer.sinks.files import PartFile, check_suffix, write_error
 from streamer.sinks.movie import MATROSKA_TICK_SECONDS, Encoding, Movie, Timeline
-from streamer.types import FrameResult, SourceInfo
+from streamer.types import Ending, FrameResult, SourceInfo
 
 __all__ = ["VIDEO_SUFFIXES", "Encoding", "VideoSink"]
 
@@ -33,7 +33,7 @@ class VideoSink:
     black borders.
 
     Args:
-        path: Ends in .mp4, .mov or .mkv; until `close(complete=True)` the file is called NAME.part.SUFFIX.
+        path: Ends in .mp4, .mov or .mkv; until it is finished the file is called NAME.part.SUFFIX.
         audio_from: Video file whose first audio stream is taken over; None: no sound.
         start_seconds: Where in the source the run began; above 0, the first frame written becomes time 0.
         end_seconds: Where in the source the sound ends; None: with the source, or, where the run is not complete, with
@@ -101,17 +101,17 @@ class VideoSink:
             movie.add_audio(self._audio_from, end_seconds)
         return movie
 
-    def close(self, *, complete: bool) -> None:
-        """Finish the file and, where the run is `complete`, give it its final name.
+    def close(self, ending: Ending) -> None:
+        """Finish the file and, unless the run failed, give it its final name.
 
-        An incomplete one is left, playable, under its part name; without a single frame nothing is left.
+        That of a failed run is left, playable, under its part name; without a single frame nothing is left.
 
         Raises:
-            SinkError: The end could not be written, or an earlier frame could not and `complete` was asked for.
+            SinkError: The end could not be written, or an earlier frame could not and the run itself did not fail.
         """
         part, self._part = self._part, None
         movie, self._movie = self._movie, None
-        if self._error is not None and complete:
+        if self._error is not None and ending is not Ending.FAILED:
             raise self._error
         if part is None or self._error is not None:
             return
@@ -120,8 +120,8 @@ class VideoSink:
                 part.remove()
                 return
             with contextlib.closing(movie):
-                movie.finish(math.inf if complete else movie.end_of_pictures_seconds)
-            if complete:
+                movie.finish(math.inf if ending is Ending.COMPLETE else movie.end_of_pictures_seconds)
+            if ending is not Ending.FAILED:
                 part.publish()
         except (av.FFmpegError, OSError) as error:
             self._error = write_error(self._path, error)
