@@ -235,9 +235,12 @@ def _deliver(
 
 
 def _close(threads: dict[str, list[_SinkThread]], ending: Ending) -> StreamerError | None:
-    """Finish all sinks, also where one fails; return the first failure."""
+    """Finish all sinks, also where one fails; return the first failure.
+
+    In their order: a results file, which sums up the run, is written last by whoever lists it last.
+    """
     first: StreamerError | None = None
-    for thread in reversed([thread for own in threads.values() for thread in own]):
+    for thread in [thread for own in threads.values() for thread in own]:
         try:
             thread.close(ending)
         except StreamerError as error:

@@ -84,7 +84,7 @@ class TrackerSettings(Section):
     detector.score_threshold, which is used where it is lower."""
     max_lost_seconds: float = Field(default=1.0, ge=0, le=60)
     """Seconds for which a face may be out of sight and still keep its track."""
-    max_predicted_seconds: float = Field(default=0.12, ge=0, le=60)
+    max_predicted_seconds: float = Field(default=0.06, ge=0, le=60)
     """Seconds for which a box is shown that no detection confirms."""
     detect_cuts: bool = True
     """End all tracks at a shot cut, so that nobody inherits a name from where somebody stood."""

@@ -6,7 +6,7 @@ Crops between stages are (S, S, 3) BGR uint8; a model converts order, size and s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from streamer.types import Ending, Faces, Float32, Frame, FrameResult, Identity,
 Crops = npt.NDArray[np.uint8]
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where frames come from. Implementations: sources/video, images, arrays, synthetic."""
 
@@ -95,7 +96,7 @@ class Matcher(Protocol):
     """Says who a vector is. Implementation: recognition/cosine."""
 
     def match(self, embeddings: Float32) -> list[Identity]:
-        """Return one answer a row of (N, D) float32 unit vectors; "unknown" (name None) is one of the answers."""
+        """Return one answer a row of (N, D) float32 unit vectors, or means of such; "unknown" is one of the answers."""
         ...
 
 

@@ -225,11 +225,13 @@ def test_evidence_points_where_most_of_its_weight_points_and_can_turn() -> None:
     for _ in range(20):
         evidence.add(first, 1.0)
     assert evidence.mean() @ first == pytest.approx(1.0)
+    assert np.linalg.norm(evidence.mean()) == pytest.approx(1.0)
     turned = 0
     while evidence.mean() @ second < evidence.mean() @ first:
         evidence.add(second, 1.0)
         turned += 1
     assert turned <= 6
+    assert np.linalg.norm(evidence.mean()) < 0.8  # views that disagree are shorter together
     assert evidence.samples == 20 + turned
 
 

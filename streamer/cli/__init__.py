@@ -14,7 +14,7 @@ from typing import Annotated, cast
 
 import typer
 
-from streamer.cli import config, demo, doctor, models, process
+from streamer.cli import config, demo, doctor, models, people, process
 from streamer.cli.libraries import explain_import_error
 from streamer.cli.output import LogLevel, print_error, set_up_logging
 from streamer.errors import StreamerError
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 app.command("process")(process.process)
 app.command("demo")(demo.demo)
+app.add_typer(people.app, name="people")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)

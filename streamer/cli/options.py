@@ -19,4 +19,11 @@ Overrides = Annotated[
         help="Set one key, before file and environment; may be given several times.",
     ),
 ]
+GalleryFolder = Annotated[
+    Path | None,
+    typer.Option("--gallery", metavar="PATH", help="Folder of the enrolled people; default: in your data directory."),
+]
+DeviceName = Annotated[
+    str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the nets run; default: auto.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]

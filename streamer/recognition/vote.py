@@ -61,10 +61,15 @@ class TrackEvidence:
         self.best_quality = max(self.best_quality, quality)
 
     def mean(self) -> Float32:
-        """Return the (D,) float32 unit vector that all views together point to."""
+        """Return the (D,) float32 weighted mean of all views, of length 1 at most.
+
+        It is not made a unit vector again: its similarity to a template is then the mean of the views' similarities,
+        for which thresholds are calibrated. Drawn out to length 1, a mean of views resembles everybody more than any
+        view does, strangers too.
+        """
         if self._sum is None:
             raise ValueError("no view has been added")
-        return np.asarray(self._sum / max(float(np.linalg.norm(self._sum)), 1e-12), np.float32)
+        return np.asarray(self._sum / self._weight, np.float32)
 
 
 def one_name_once(identities: Sequence[Identity | None]) -> list[Identity | None]:

@@ -100,8 +100,8 @@ class PictureMaker:
 
 
 def _is_bt709(frame: VideoFrame) -> bool:
-    # A frame that does not say is taken for BT.601 whatever its size, as swscale, and so PyAV and cv2, do: MTCNN's boxes
-    # follow small differences of colour, and those that users compare with were found so.
+    # A frame that does not say is taken for BT.601 whatever its size, as swscale, and so PyAV and cv2, do: MTCNN's
+    # boxes follow small differences of colour, and those that users compare with were found so.
     return not frame.format.is_rgb and (frame.colorspace == _BT709 or frame.colorspace in _BT2020)
 
 

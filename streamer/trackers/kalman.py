@@ -46,7 +46,7 @@ class KalmanTracker:
         self,
         *,
         high_score: float = 0.9,
-        max_predicted_seconds: float = 0.12,
+        max_predicted_seconds: float = 0.06,
         max_searched_seconds: float = 0.4,
         max_lost_seconds: float = 1.0,
     ) -> None:

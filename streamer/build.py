@@ -1,0 +1,241 @@
+"""Configuration to objects: the only module that names implementations."""
+
+from __future__ import annotations
+
+import os
+
+# Read by OpenMP when torch is loaded, which the imports below do. By default its threads spin while they wait for each
+# other; beside a decoder and an encoder on two cores that cost up to seven times the whole run's CPU time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from streamer import weights
+from streamer.annotate import AnnotateStyle, Annotator
+from streamer.config import Config
+from streamer.detectors.mtcnn import MtcnnDetector
+from streamer.devices import Device, apply_thread_limits, placement, select_device
+from streamer.emotion.ferplus import FerPlusClassifier
+from streamer.errors import UsageError
+from streamer.labels import LabelPolicy, Recognition, TrackLabeller
+from streamer.pipeline import Pipeline
+from streamer.queues import RunSettings
+from streamer.recognition.cosine import CosineMatcher
+from streamer.recognition.dlib_resnet import DlibEmbedder
+from streamer.recognition.gallery import EmbedderId, Gallery, load_or_empty
+from streamer.recognition.knn import KnnMatcher
+from streamer.sinks.results import ResultsSink, RunDescription
+from streamer.sinks.video import Encoding, VideoSink
+from streamer.sources.images import ImagesSource
+from streamer.sources.video import VideoSource
+from streamer.stages import Detector, Embedder, EmotionClassifier, Matcher, Sink, Source, Tracker
+from streamer.stats import RunStats
+from streamer.trackers.kalman import KalmanTracker
+
+_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+class Models:
+    """The nets of one configuration on one device, each loaded when it is first asked for and then kept.
+
+    Args:
+        config: Which, and with what thresholds.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.device: Device = select_device(config.runtime.device, config.runtime.threads)
+        apply_thread_limits(self.device.threads)
+        self._placement = placement(self.device)
+        self._detector: Detector | None = None
+        self._embedder: Embedder | None = None
+        self._emotion: EmotionClassifier | None = None
+
+    @property
+    def detector(self) -> Detector:
+        """The detector of videos: it reports doubtful faces too, with which the tracker may continue a track."""
+        if self._detector is None:
+            low = min(self._config.tracker.low_score_threshold, self._config.detector.score_threshold)
+            self._detector = self._make_detector(low)
+        return self._detector
+
+    def photo_detector(self) -> Detector:
+        """Return the detector of single pictures: sure faces only."""
+        return self._make_detector(self._config.detector.score_threshold)
+
+    def _make_detector(self, score_threshold: float) -> Detector:
+        return MtcnnDetector(
+            *self._placement,
+            score_threshold=score_threshold,
+            min_face_pixels=self._config.detector.min_face_pixels,
+        )
+
+    @property
+    def embedder(self) -> Embedder:
+        """The net that turns a face into a vector."""
+        if self._embedder is None:
+            self._embedder = DlibEmbedder(*self._placement)
+        return self._embedder
+
+    @property
+    def emotion(self) -> EmotionClassifier | None:
+        """The net that reads emotions; None where the configuration switches it off."""
+        if self._emotion is None and self._config.emotion.enabled:
+            self._emotion = FerPlusClassifier(*self._placement)
+        return self._emotion
+
+
+def embedder_id() -> EmbedderId:
+    """Return what a gallery records of the net that made its vectors."""
+    return EmbedderId("dlib-resnet", weights.WEIGHTS["dlib-resnet"].sha256)
+
+
+def open_gallery(config: Config) -> Gallery:
+    """Return the configured gallery; an absent one is empty. Raises GalleryError where it cannot be read."""
+    return load_or_empty(config.recognition.gallery_path, embedder_id())
+
+
+def build_matcher(config: Config, gallery: Gallery) -> Matcher:
+    """Return the matcher over a gallery."""
+    settings = config.recognition
+    make = KnnMatcher if settings.matcher == "knn" else CosineMatcher
+    return make(
+        gallery,
+        false_accept_rate=settings.false_accept_rate,
+        similarity_threshold=settings.similarity_threshold,
+    )
+
+
+def build_labeller(config: Config, models: Models, gallery: Gallery) -> TrackLabeller:
+    """Return the labeller; with an empty gallery nobody is assessed, so nobody is called unknown."""
+    recognition = Recognition(models.embedder, build_matcher(config, gallery)) if gallery.people else None
+    policy = LabelPolicy(
+        embed_every_seconds=config.labels.embed_every_seconds,
+        refresh_seconds=config.labels.refresh_seconds,
+        min_face_pixels=config.labels.min_face_pixels,
+        embeddings_per_frame=config.labels.embeddings_per_frame,
+        emotion_every_seconds=config.emotion.every_seconds,
+        emotion_smoothing_seconds=config.emotion.smoothing_seconds,
+        left_after_seconds=config.tracker.max_lost_seconds,
+    )
+    return TrackLabeller(recognition, models.emotion, policy)
+
+
+def build_tracker(config: Config) -> Tracker:
+    """Return a tracker for one source."""
+    return KalmanTracker(
+        high_score=config.detector.score_threshold,
+        max_predicted_seconds=config.tracker.max_predicted_seconds,
+        max_lost_seconds=config.tracker.max_lost_seconds,
+    )
+
+
+def build_pipeline(
+    config: Config,
+    gallery: Gallery,
+    *,
+    models: Models | None = None,
+    detector: Detector | None = None,
+    stats: RunStats | None = None,
+) -> Pipeline:
+    """Return the pipeline of a configuration.
+
+    Args:
+        config: The settings.
+        gallery: Who may be named.
+        models: Nets that are loaded already; None: load them.
+        detector: Any object with a detector's methods, in place of the configured one.
+        stats: Where the stages' times go.
+    """
+    models = models if models is not None else Models(config)
+    return Pipeline(
+        detector if detector is not None else models.detector,
+        partial(build_tracker, config),
+        build_labeller(config, models, gallery),
+        detect_every_seconds=config.tracker.detect_every_seconds,
+        detect_cuts=config.tracker.detect_cuts,
+        stats=stats,
+    )
+
+
+def build_annotator(config: Config) -> Annotator:
+    """Return what draws results."""
+    settings = config.annotate
+    return Annotator(
+        AnnotateStyle(
+            show_emotion=settings.show_emotion,
+            show_probability=settings.show_probability,
+            show_landmarks=settings.show_landmarks,
+            blur_unknown=settings.blur_unknown,
+            text_scale=settings.text_scale,
+            font=settings.font,
+        )
+    )
+
+
+def open_source(path: Path, config: Config) -> Source:
+    """Open a video file, an image, or a folder of images as one source.
+
+    Raises:
+        SourceOpenError: It is absent, or holds no picture.
+    """
+    if path.is_dir():
+        return ImagesSource(path, fps=config.source.images_fps)
+    if path.suffix.lower() in _IMAGE_SUFFIXES:
+        return ImagesSource([path], fps=config.source.images_fps)
+    return VideoSource(path, start_seconds=config.source.start_seconds, end_seconds=config.source.end_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where the results of one source go; None: not written."""
+
+    video: Path | None = None
+    results: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.video is None and self.results is None:
+            raise UsageError("nothing would be written: ask for a video, a results file, or both")
+
+
+def _has_sound(path: Path) -> bool:
+    """Say whether a path may hold sound: images do not."""
+    return path.is_file() and path.suffix.lower() not in _IMAGE_SUFFIXES
+
+
+def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: RunStats) -> Sequence[Sink]:
+    """Return the sinks for one source; `source`: its file, from which the sound is taken over; None: it has none."""
+    sinks: list[Sink] = []
+    if outputs.video is not None:
+        sinks.append(
+            VideoSink(
+                outputs.video,
+                audio_from=source if source is not None and _has_sound(source) else None,
+                start_seconds=config.source.start_seconds,
+                end_seconds=config.source.end_seconds,
+                encoding=Encoding(preset=config.sinks.video_preset, crf=config.sinks.video_crf),
+            )
+        )
+    if outputs.results is not None:
+        sinks.append(ResultsSink(outputs.results, description=describe(config), stats=stats))
+    return sinks
+
+
+def describe(config: Config) -> RunDescription:
+    """Return what a results file says of the run: the weights' sha256 and the settings."""
+    return RunDescription(
+        models={name: entry.sha256 for name, entry in weights.WEIGHTS.items()},
+        config=config.model_dump(mode="json"),
+    )
+
+
+def run_settings(config: Config) -> RunSettings:
+    """Return how the threads are fed."""
+    return RunSettings(
+        batch_size=config.runtime.batch_size,
+        max_wait_seconds=config.runtime.max_wait_seconds,
+        queue_frames=config.runtime.queue_frames,
+    )

@@ -1,0 +1,121 @@
+"""`streamer process`: files in, annotated videos and results files out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamer.cli.options import ConfigFile, DeviceName, GalleryFolder, Overrides
+from streamer.cli.output import print_error, printable
+from streamer.errors import StreamerError, UsageError
+
+if TYPE_CHECKING:
+    from streamer.api import Processor
+    from streamer.build import Outputs
+    from streamer.cli.progress import Meter
+
+_INTERRUPTED = 130
+
+
+def process(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="VIDEO...", help="Videos, images, folders of images, or patterns like *.mp4.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="PATH", help="Annotated video, or a folder; default: recordings/."),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", metavar="FILE.jsonl", help="Results file, or a folder; default: beside the video."),
+    ] = None,
+    no_video: Annotated[bool, typer.Option("--no-video", help="Write the results file only.")] = False,
+    start: Annotated[
+        float | None, typer.Option("--start", metavar="SECONDS", help="Where to start; default: 0.")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--end", metavar="SECONDS", help="Where to end; default: the file's end.")
+    ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option("--people", metavar="DIR", help="Photos, one folder a person; leaves the gallery alone."),
+    ] = None,
+    gallery: GalleryFolder = None,
+    detect_every: Annotated[
+        float | None,
+        typer.Option("--detect-every", metavar="SECONDS", help="Between whole-picture searches; 0: every frame."),
+    ] = None,
+    device: DeviceName = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    config_file: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Find, follow and name the faces of videos; write an annotated video and a results file for each."""
+    from streamer.build import Outputs
+    from streamer.cli.inputs import expand, make_folders, results_paths, video_paths
+    from streamer.config import load_config
+
+    if no_video and output is not None:
+        raise UsageError("-o names a video and --no-video asks for none; leave one of them out, or use --results")
+    config = load_config(
+        config_file,
+        overrides or (),
+        flags={
+            "source.start_seconds": start,
+            "source.end_seconds": end,
+            "tracker.detect_every_seconds": detect_every,
+            "recognition.gallery": gallery,
+            "runtime.device": device,
+        },
+    )
+    paths = expand(inputs)
+    videos = None if no_video else video_paths(paths, output)
+    records = results_paths(paths, results, videos)
+    make_folders([*(videos or []), *records])
+    outputs = [Outputs(None, record) for record in records]
+    if videos is not None:
+        outputs = [Outputs(video, record) for video, record in zip(videos, records, strict=True)]
+
+    from streamer.api import Processor, people_from
+    from streamer.cli.progress import meter, stop_on_signals
+
+    with stop_on_signals() as stop, meter() as shown:
+        processor = Processor(config, stop=stop)
+        if people is not None:
+            processor.gallery = people_from(people, config, models=processor.models)
+        code = _process_all(processor, list(zip(paths, outputs, strict=True)), overwrite, shown)
+    if code:
+        raise typer.Exit(code)
+
+
+def _process_all(processor: Processor, jobs: Sequence[tuple[Path, Outputs]], overwrite: bool, shown: Meter) -> int:
+    """Process file after file; a bad one does not keep the others from being done. Return the exit code."""
+    code = 0
+    for path, outputs in jobs:
+        try:
+            report = processor.process(
+                path,
+                outputs,
+                overwrite=overwrite,
+                on_open=lambda source: shown.begin(source.info),
+                on_result=shown.advance,
+            )
+        except StreamerError as error:
+            if len(jobs) == 1:
+                raise
+            print_error(str(error))
+            code = code or error.exit_code
+            continue
+        if report.is_interrupted:
+            typer.echo(printable(f"{path}: interrupted after {report.stats.frames} frames"), err=True)
+        if report.stats.frames:
+            written = " and ".join(str(output) for output in (outputs.video, outputs.results) if output is not None)
+            skipped = f", {report.stats.skipped} damaged packets skipped" if report.stats.skipped else ""
+            rate = f"{report.stats.frames} frames at {report.stats.fps:.1f} fps{skipped}"
+            typer.echo(printable(f"{path}: {rate}; wrote {written}"))
+        if report.is_interrupted:
+            return _INTERRUPTED
+    return code
