@@ -118,7 +118,8 @@ class Annotator:
         return tuple(lines)
 
     def _line(self, label: str, probability: float) -> str:
-        return f"{label}\t {round(100 * probability)} %" if self.style.show_probability else label
+        # Never 100 %: rounding would promise what no model can.
+        return f"{label}\t {min(99, round(100 * probability))} %" if self.style.show_probability else label
 
     def _look(self, lines: tuple[str, ...], face: Annotation, box: Box, canvas: Canvas) -> PlateLook:
         side = _shorter_side(canvas)

@@ -200,6 +200,13 @@ def test_a_hard_change_of_picture_is_a_cut_and_only_its_first_frame_is() -> None
     assert cuts_in([texture(1)] * 10 + [texture(2)] * 10 + [texture(3)] * 5) == [10, 20]
 
 
+def test_unlike_pictures_seconds_apart_are_cuts_every_time() -> None:
+    detector = ShotCutDetector()
+    series = [texture(1), texture(2), texture(3), texture(3), texture(4)]
+    found = [detector.is_cut(Frame(BgrPicture(p), i, float(i), 0.0, "photos")) for i, p in enumerate(series)]
+    assert found == [False, True, True, False, True]
+
+
 def test_a_pan_is_no_cut() -> None:
     wide = np.concatenate([texture(1), texture(2), texture(3)], axis=1)
     assert cuts_in([wide[:, 30 * i : 30 * i + 640] for i in range(40)]) == []

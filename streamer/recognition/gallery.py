@@ -142,6 +142,7 @@ def _save(path: Path, gallery: Gallery) -> None:
     try:
         if content is not None and name is not None:
             _replace(path / name, content)
+            _sync_folder(path)  # the vectors' name must be on the disk before the index that names it
         _replace(path / INDEX_NAME, form.serialise_index(gallery, content))
     except OSError as error:
         # The new vectors, if they got that far, are named by nobody; the old gallery stands.
@@ -151,11 +152,12 @@ def _save(path: Path, gallery: Gallery) -> None:
             f"the gallery {printable(path)} cannot be written ({error.strerror}); it is as it was before"
         ) from error
     try:
+        _sync_folder(path)
         _remove_leftovers(path, name)
     except OSError as error:
         raise GalleryError(
-            f"the gallery {printable(path)} is saved, but an old copy in it cannot be removed ({error.strerror}); "
-            "remove what gallery.json does not name"
+            f"the gallery {printable(path)} is saved, but old copies in it may be left ({error.strerror}); "
+            "see to the disk, then save again"
         ) from error
 
 
@@ -182,7 +184,7 @@ def _exists(path: Path) -> bool:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Put `content` under `path` in one step, private, on the disk when this returns. Raises OSError."""
+    """Put `content` under `path` in one step, private; the folder is not synchronised. Raises OSError."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     try:
@@ -194,7 +196,6 @@ def _replace(path: Path, content: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
 
 
 def _remove_leftovers(path: Path, vectors_name: str | None) -> None:

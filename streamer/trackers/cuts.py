@@ -16,6 +16,8 @@ _WIDTH, _HEIGHT = 48, 27
 _LEAST_CHANGE = 10.0  # mean absolute difference, grey levels of 255
 _TIMES_USUAL = 3.0  # against the running mean of changes
 _MOST_CORRELATION = 0.75  # of the layouts; shots of one room from two sides stay below it
+# Pictures further apart than this, as in a series of photos, are not joined by any motion: layout alone decides.
+_LONGEST_MOTION_SECONDS = 0.5
 _MEMORY_SECONDS = 0.6  # time constant of the running mean
 
 
@@ -36,13 +38,12 @@ class ShotCutDetector:
             return False
         change = float(np.abs(small - previous).mean())
         usual, self._usual_change = self._usual_change, change
+        looks_other = change > _LEAST_CHANGE and _correlation(small, previous) < _MOST_CORRELATION
+        if elapsed > _LONGEST_MOTION_SECONDS:
+            return looks_other
         if usual is None:
             return False
-        if (
-            change > _LEAST_CHANGE
-            and change > _TIMES_USUAL * usual
-            and _correlation(small, previous) < _MOST_CORRELATION
-        ):
+        if looks_other and change > _TIMES_USUAL * usual:
             self._usual_change = None
             return True
         weight = 1 - float(np.exp(-max(elapsed, 0.0) / _MEMORY_SECONDS))
