@@ -1,8 +1,9 @@
 """The order of the stages: cut, scan or refine, track, label. No thread, no I/O, no configuration.
 
-A batch holds frames of any number of sources, each source's in order. Whole-frame searches of all frames go to the
-detector in one call; then the batch is walked in rounds of one frame a source, because what is searched near a track
-depends on where it was a frame ago. Results do not depend on how frames are cut into batches.
+A batch holds frames of any number of sources, each source's in order. `scan` needs nothing but the frames: it sends
+the whole-frame searches of a batch to the detector in one call, and may run ahead, in another thread. `follow` walks
+the batch in rounds of one frame a source, because what is searched near a track depends on where it was a frame ago.
+Results do not depend on how frames are cut into batches.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from streamer.types import Event, Faces, Frame, FrameResult, Track
 
 @dataclass(slots=True)
 class _Lane:
-    """What the pipeline keeps of one source."""
+    """What the pipeline keeps of one source: the tracker belongs to `follow`, all else to `scan`."""
 
     tracker: Tracker
     cuts: ShotCutDetector | None
@@ -34,6 +35,13 @@ class _Job:
     lane: _Lane
     is_cut: bool
     faces: Faces | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedBatch:
+    """A batch on its way from `scan` to `follow`."""
+
+    jobs: tuple[_Job, ...]
 
 
 class Pipeline:
@@ -70,6 +78,10 @@ class Pipeline:
         Args:
             frames: The next frames of any sources; each source's in order, none left out.
         """
+        return self.follow(self.scan(frames))
+
+    def scan(self, frames: Sequence[Frame]) -> ScannedBatch:
+        """Do for the next frames what needs no track: see where shots begin, and search whole frames that are due."""
         jobs = [self._planned(frame) for frame in frames]
         scans = [job for job in jobs if self._is_scan_due(job)]
         if scans:
@@ -77,14 +89,18 @@ class Pipeline:
                 found = self._detector.detect([job.frame.picture for job in scans])
             for job, faces in zip(scans, found, strict=True):
                 job.faces = faces
+        return ScannedBatch(tuple(jobs))
+
+    def follow(self, batch: ScannedBatch) -> list[FrameResult]:
+        """Do the rest, for batches in the order in which they were scanned; return one result a frame, in order."""
         results: dict[int, FrameResult] = {}
-        waiting = list(enumerate(jobs))
+        waiting = list(enumerate(batch.jobs))
         while waiting:
             round_of_jobs = _first_of_each_source(waiting)
             waiting = [item for item in waiting if item not in round_of_jobs]
             for (place, _), result in zip(round_of_jobs, self._round([job for _, job in round_of_jobs]), strict=True):
                 results[place] = result
-        return [results[place] for place in range(len(jobs))]
+        return [results[place] for place in range(len(batch.jobs))]
 
     def _planned(self, frame: Frame) -> _Job:
         lane = self._lanes.get(frame.source_id)

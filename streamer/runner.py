@@ -1,7 +1,7 @@
 """Threads: sources are read, results made and sinks fed side by side; the only module that starts or waits on a thread.
 
-    source ──grab thread──▶ FrameQueue ─┐
-    source ──grab thread──▶ FrameQueue ─┴▶ the caller's thread: pipeline, drawing ─▶ queue ──sink thread──▶ sink
+    source ─grab thread─▶ FrameQueue ┐                  the caller's thread:
+    source ─grab thread─▶ FrameQueue ┴─scan thread─▶ queue ─▶ follow, label, draw ─▶ queue ─sink thread─▶ sink
 
 A live source's full queue drops its oldest frame and counts it; a file's blocks and loses nothing. There is one way out
 for the end of the stream, a stop request, and an error in a source, a stage or a sink: stop the grabbers, join them,
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from streamer.errors import SinkError, StreamerError
 from streamer.pictures import Canvas
-from streamer.pipeline import Pipeline
+from streamer.pipeline import Pipeline, ScannedBatch
 from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats, StatsSummary
@@ -117,6 +117,46 @@ class _SinkThread:
             raise SinkError(f"the {self._name} output failed: {self._error!r}") from self._error
 
 
+class _Scanner:
+    """Takes batches and searches their whole frames in a thread of its own, one batch ahead of what follows tracks.
+
+    The two halves of the pipeline together keep two cores busy where one after the other leaves one waiting.
+    """
+
+    def __init__(self, batcher: Batcher, pipeline: Pipeline, stop: StopRequest) -> None:
+        self._batcher, self._pipeline, self._stop = batcher, pipeline, stop
+        self._queue: queue.Queue[ScannedBatch | None] = queue.Queue(1)
+        self._error: Exception | None = None
+        self._is_abandoned = False
+        self._thread = threading.Thread(target=self._run, name="scan", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while not self._is_abandoned and (batch := self._batcher.next(self._stop)):
+                self._queue.put(self._pipeline.scan(batch))
+        except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
+            self._error = error
+        finally:
+            self._queue.put(None)
+
+    def batches(self) -> Iterator[ScannedBatch]:
+        """Yield scanned batches until the sources end; raise the error of a scan."""
+        while (batch := self._queue.get()) is not None:
+            yield batch
+        self._is_abandoned = True  # the thread has said that it is done
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """End the thread, whatever it is at; the queues it takes from must be closed already."""
+        if not self._is_abandoned:
+            self._is_abandoned = True
+            while self._queue.get() is not None:
+                pass
+        self._thread.join(_JOIN_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A source and where its results go."""
@@ -160,13 +200,15 @@ def results(
     """
     settings, stats, stop = settings or RunSettings(), stats or RunStats(), stop or StopRequest()
     arrival = threading.Condition()
-    grabbers: list[_Grabber] = []
+    grabbers = [_Grabber(source, settings.queue_frames, arrival, stats) for source in sources]
+    scanner = _Scanner(Batcher([grabber.frames for grabber in grabbers], settings, arrival), pipeline, stop)
     try:
-        grabbers += [_Grabber(source, settings.queue_frames, arrival, stats) for source in sources]
-        batcher = Batcher([grabber.frames for grabber in grabbers], settings, arrival)
-        while batch := batcher.next(stop):
-            yield from pipeline.process(batch)
+        for batch in scanner.batches():
+            yield from pipeline.follow(batch)
     finally:
+        for grabber in grabbers:
+            grabber.frames.close()
+        scanner.stop()
         for grabber in grabbers:
             grabber.stop()
     for grabber in grabbers:

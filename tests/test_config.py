@@ -286,7 +286,7 @@ def test_given_values_are_written_with_where_they_came_from() -> None:
     loaded = load_with_origins(None, ["sinks.video_crf=20"], {})
     lines = as_yaml(loaded.config, loaded.origins).splitlines()
     assert "  video_crf: 20  # from --set" in lines
-    assert "  video_preset: superfast" in lines
+    assert "  video_preset: ultrafast" in lines
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS)

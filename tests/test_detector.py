@@ -248,7 +248,7 @@ def test_area_resampling_equals_adaptive_average_pooling() -> None:
 
 
 boxes_and_scores = st.lists(
-    st.tuples(*[st.floats(0, 100, width=32)] * 2, *[st.floats(1, 60, width=32)] * 2, st.floats(0, 1, width=32)),
+    st.tuples(*[st.floats(0, 100, width=32)] * 2, *[st.floats(1, 60, width=32)] * 2, st.floats(0.0625, 1, width=32)),
     max_size=30,
 )
 

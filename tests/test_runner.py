@@ -182,8 +182,8 @@ def test_a_slow_sink_holds_a_file_s_frames_within_the_bounds() -> None:
     gate, sink, source = threading.Event(), Slow(), DrawnSource(picture, 60)
     run([Route(source, [sink])], pipeline(), draw=draw_plain, settings=RunSettings(batch_size=4, queue_frames=4))
     assert len(sink.results) == 60
-    # One frame in the sink, its queue, a batch in hand, the grabber's queue, one being read.
-    assert sink.waiting <= 1 + 4 + 4 + 4 + 1
+    # One frame in the sink, its queue, batches being followed, waiting and being scanned, the grabber's queue, one read.
+    assert sink.waiting <= 1 + 4 + 3 * 4 + 4 + 1
 
 
 def test_a_live_source_s_full_queue_drops_its_oldest_and_counts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -11,9 +12,16 @@ Rows = npt.NDArray[np.intp]
 
 
 def nms(xyxy: Float32, scores: Float32, threshold: float) -> Rows:
-    """Keep the best of every heap of boxes that overlap by more than `threshold` of their union; best first."""
-    areas = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
-    return _suppress(xyxy, scores, areas, threshold, 0.0, np.add)
+    """Keep the best of every heap of boxes that overlap by more than `threshold` of their union; best first.
+
+    Scores must be positive.
+    """
+    if not len(xyxy):
+        return np.zeros(0, np.intp)
+    # OpenCV's loop over a thousand boxes takes 7 ms where NumPy's takes 15 and torchvision's 0.7 s to import.
+    corners_and_sides = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], axis=1, dtype=np.float64)
+    kept = cv2.dnn.NMSBoxes(corners_and_sides, scores, 0.0, threshold)  # type: ignore[arg-type]  # arrays do as well
+    return np.asarray(kept, np.intp).reshape(-1)
 
 
 def nms_of_smaller(xyxy: Float32, scores: Float32, threshold: float) -> Rows:
@@ -21,27 +29,17 @@ def nms_of_smaller(xyxy: Float32, scores: Float32, threshold: float) -> Rows:
 
     Sides count whole pixels (x2 - x1 + 1), as in the reference's last stage.
     """
-    areas = (xyxy[:, 2] - xyxy[:, 0] + 1) * (xyxy[:, 3] - xyxy[:, 1] + 1)
-    return _suppress(xyxy, scores, areas, threshold, 1.0, np.minimum)
-
-
-def _suppress(
-    xyxy: Float32, scores: Float32, areas: Float32, threshold: float, pixel: float, combine: np.ufunc
-) -> Rows:
-    """Greedy suppression; `combine` makes the denominator of two areas: their sum (less the overlap) or the smaller."""
     left, top, right, bottom = xyxy.T
+    areas = (right - left + 1) * (bottom - top + 1)
     waiting = np.argsort(-scores, kind="stable")
     kept = []
     while waiting.size:
         best, rest = waiting[0], waiting[1:]
         kept.append(best)
-        widths = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest]) + pixel
-        heights = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest]) + pixel
+        widths = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest]) + 1
+        heights = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest]) + 1
         overlaps = np.maximum(widths, 0) * np.maximum(heights, 0)
-        denominators = combine(areas[best], areas[rest])
-        if combine is np.add:
-            denominators = denominators - overlaps
-        waiting = rest[overlaps <= threshold * denominators]
+        waiting = rest[overlaps <= threshold * np.minimum(areas[best], areas[rest])]
     return np.array(kept, dtype=np.intp)
 
 

@@ -19,6 +19,8 @@ from streamer import weights
 
 State = dict[str, Tensor]
 
+_STRIP_CELLS = 64  # rows of P-Net's cells that are computed together
+
 
 class Verdict(NamedTuple):
     """What P-Net says of each cell, or R-Net of each crop."""
@@ -68,15 +70,41 @@ def _fused(state: State, names: tuple[str, ...]) -> tuple[Tensor, Tensor]:
     )
 
 
+def _widened(state: State, channels: int) -> State:
+    """Give P-Net's first layer more channels, all zero, which its second layer ignores.
+
+    With 10 channels a pixel fills no whole vector registers: PReLU takes seven times as long as with 16.
+    """
+    missing = channels - len(state["conv1.weight"])
+    wide = dict(state)
+    for name in ("conv1.weight", "conv1.bias", "prelu1.weight"):
+        wide[name] = torch.cat([state[name], state[name].new_zeros(missing, *state[name].shape[1:])])
+    second = state["conv2.weight"]
+    wide["conv2.weight"] = torch.cat([second, second.new_zeros(len(second), missing, *second.shape[2:])], 1)
+    return wide
+
+
+class _HalvingPool(nn.Module):
+    """A 2 × 2 maximum at a stride of 2, rounded up; of slices it takes a third of `MaxPool2d`'s time on a CPU."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        odd_rows, odd_columns = maps.shape[2] % 2, maps.shape[3] % 2
+        if odd_rows or odd_columns:
+            maps = functional.pad(maps, (0, odd_columns, 0, odd_rows), value=float("-inf"))
+        rows = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
+        return torch.maximum(rows[:, :, :, ::2], rows[:, :, :, 1::2])
+
+
 class PNet(nn.Module):
     """The proposal net: fully convolutional, 12 px windows at a stride of 2."""
 
     def __init__(self, state: State) -> None:
         super().__init__()
+        state = _widened(state, 16)
         self.features = nn.Sequential(
             _convolution(state, "conv1"),
             _slopes(state, "prelu1"),
-            nn.MaxPool2d(2, 2, ceil_mode=True),
+            _HalvingPool(),
             _convolution(state, "conv2"),
             _slopes(state, "prelu2"),
             _convolution(state, "conv3"),
@@ -166,13 +194,26 @@ class MtcnnNets:
         self._onet = self._place(build_onet(_read(weights.locate("mtcnn-onet"))))
 
     def _place(self, net: nn.Module) -> nn.Module:
-        # channels_last: P-Net takes 47 ms instead of 90 on a 1152 × 648 level, R-Net a quarter, O-Net a quarter.
+        # channels_last: P-Net takes half the time that it takes with planes, R-Net and O-Net a quarter.
         return net.eval().to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def propose(self, picture: Tensor) -> Verdict:
         """Run P-Net on one (1, 3, h, w) level; return (cells_y, cells_x) scores and (cells_y, cells_x, 4) offsets."""
-        head = self._pnet(picture.to(self.dtype))[0].float()
+        head = torch.cat([self._pnet(strip) for strip in self._strips(picture.to(self.dtype))], dim=2)[0].float()
         return Verdict(torch.sigmoid(head[1] - head[0]), head[2:].permute(1, 2, 0))
+
+    def _strips(self, picture: Tensor) -> list[Tensor]:
+        """Cut a level into strips whose cells, put together, are those of the whole, bit for bit.
+
+        On a CPU a strip's maps stay in its cache: a fifth less time on a 1152 × 648 level, and a tenth of the memory.
+        """
+        height = picture.shape[2]
+        cells = (height - 1) // 2 - 4  # 3 × 3 convolution, 2 × 2 pool rounded up, two more convolutions
+        if self.device.type != "cpu" or cells <= _STRIP_CELLS:
+            return [picture]
+        starts = range(0, cells, _STRIP_CELLS)
+        ends = [2 * (start + _STRIP_CELLS) + 10 for start in starts[:-1]] + [height]
+        return [picture[:, :, 2 * start : end] for start, end in zip(starts, ends, strict=True)]
 
     def refine(self, crops: Tensor) -> Verdict:
         """Run R-Net on (N, 3, 24, 24) crops."""

@@ -47,8 +47,8 @@ class SummedArea:
         """Return the whole picture resized to (1, 3, height, width) float32, normalised, channels last."""
         top, bottom = (edge.to(self._table.device) for edge in _bins(height, self.height))
         left, right = (edge.to(self._table.device) for edge in _bins(width, self.width))
-        rows = self._table.index_select(0, bottom) - self._table.index_select(0, top)
-        sums = rows.index_select(1, right) - rows.index_select(1, left)
+        rows = self._table.index_select(0, bottom).sub_(self._table.index_select(0, top))
+        sums = rows.index_select(1, right).sub_(rows.index_select(1, left))
         counts = (bottom - top)[:, None] * (right - left)[None, :]
         return _normalised(sums, counts[..., None])[None].permute(0, 3, 1, 2)
 
@@ -59,14 +59,15 @@ class SummedArea:
         widths, heights = (xyxy[:, 2] - xyxy[:, 0])[:, None], (xyxy[:, 3] - xyxy[:, 1])[:, None]
         left, right = (xyxy[:, :1] + edge for edge in (step * widths // side, -(-(step + 1) * widths // side)))
         top, bottom = (xyxy[:, 1:2] + edge for edge in (step * heights // side, -(-(step + 1) * heights // side)))
-        low = self._corner(bottom, right) - self._corner(bottom, left)
-        sums = low - (self._corner(top, right) - self._corner(top, left))
+        # One look-up for all corners, by their places in the table laid out flat: half the time of indexing twice.
+        rows = torch.cat([top, bottom], 1) * (self.width + 1)
+        places = rows[:, :, None] + torch.cat([left, right], 1)[:, None, :]
+        corners = self._table.view(-1, 3).index_select(0, places.flatten()).view(*places.shape, 3)
+        tall = corners[:, side:] - corners[:, :side]
+        sums = tall[:, :, side:] - tall[:, :, :side]
         counts = (bottom - top)[:, :, None] * (right - left)[:, None, :]
         return _normalised(sums, counts[..., None]).permute(0, 3, 1, 2)
 
-    def _corner(self, rows: Tensor, columns: Tensor) -> Tensor:
-        return self._table[rows[:, :, None], columns[:, None, :]]
-
 
 def _normalised(sums: Tensor, counts: Tensor) -> Tensor:
-    return sums * (1 / (counts * _SCALE)).float() - _MEAN / _SCALE
+    return torch.mul(sums, (1 / (counts * _SCALE)).float()).sub_(_MEAN / _SCALE)

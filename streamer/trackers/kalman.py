@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import lap
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from streamer import geometry
 from streamer.trackers.motion import BoxMotion
@@ -114,9 +114,9 @@ class KalmanTracker:
             return []
         expected = np.stack([self._lives[index].motion.predicted(now) for index in waiting])
         overlaps = geometry.iou(_grown(expected), _grown(faces.xyxy[rows]))
-        overlaps[overlaps < least] = 0
-        first, second = linear_sum_assignment(-overlaps)
-        return [(waiting[i], int(rows[j])) for i, j in zip(first, second, strict=True) if overlaps[i, j] > 0]
+        # Jonker and Volgenant's algorithm; a pair that overlaps less than `least` is dearer than leaving both alone.
+        _, columns, _ = lap.lapjv(1 - overlaps.astype(np.float64), extend_cost=True, cost_limit=1 - least)
+        return [(waiting[i], int(rows[j])) for i, j in enumerate(columns) if j >= 0]
 
     def _start(self, faces: Faces, row: int, now: float) -> Track:
         track = _track(self._next_id, faces, row, now, now)
