@@ -77,14 +77,17 @@ def analyse(
     """
     config = config or Config()
     opened = open_source(source, config, fps=fps)
-    stats = RunStats()
+    settings = build.run_settings(config)
     try:
         if pipeline is None:
-            pipeline = build.build_pipeline(config, build.open_gallery(config) if gallery is None else gallery)
+            models = build.Models(config)
+            settings = build.run_settings(config, models.device)
+            known = build.open_gallery(config) if gallery is None else gallery
+            pipeline = build.build_pipeline(config, known, models=models)
     except BaseException:
         opened.close()
         raise
-    yield from results([opened], pipeline, settings=build.run_settings(config), stats=stats)
+    yield from results([opened], pipeline, settings=settings)
 
 
 @dataclass(slots=True)
@@ -147,7 +150,7 @@ class Processor:
                 [Route(opened, [*build.build_sinks(self.config, outputs, path, stats), *self.sinks()])],
                 pipeline,
                 draw=build.build_annotator(self.config).draw,
-                settings=build.run_settings(self.config),
+                settings=build.run_settings(self.config, self.models.device),
                 stats=stats,
                 stop=self.stop,
                 on_result=on_result,

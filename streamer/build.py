@@ -48,7 +48,7 @@ class Models:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.device: Device = select_device(config.runtime.device, config.runtime.threads)
-        apply_thread_limits(self.device.threads)
+        apply_thread_limits(max(1, self.device.threads // scan_threads(self.device)))
         self._placement = placement(self.device)
         self._detector: Detector | None = None
         self._embedder: Embedder | None = None
@@ -232,10 +232,16 @@ def describe(config: Config) -> RunDescription:
     )
 
 
-def run_settings(config: Config) -> RunSettings:
-    """Return how the threads are fed."""
+def scan_threads(device: Device) -> int:
+    """Return how many batches are searched at once: on a CPU more threads for one net gain little, a GPU needs one."""
+    return min(4, device.threads) if device.torch_device == "cpu" else 1
+
+
+def run_settings(config: Config, device: Device | None = None) -> RunSettings:
+    """Return how the threads are fed; `device`: where the configured nets run; None: the stages are somebody else's."""
     return RunSettings(
         batch_size=config.runtime.batch_size,
         max_wait_seconds=config.runtime.max_wait_seconds,
         queue_frames=config.runtime.queue_frames,
+        scan_threads=scan_threads(device) if device is not None else 1,
     )

@@ -1,9 +1,9 @@
 """The order of the stages: cut, scan or refine, track, label. No thread, no I/O, no configuration.
 
-A batch holds frames of any number of sources, each source's in order. `scan` needs nothing but the frames: it sends
-the whole-frame searches of a batch to the detector in one call, and may run ahead, in another thread. `follow` walks
-the batch in rounds of one frame a source, because what is searched near a track depends on where it was a frame ago.
-Results do not depend on how frames are cut into batches.
+A batch holds frames of any number of sources, each source's in order. `plan` sees where shots begin and which whole
+frames are due; `search` sends those of a batch to the detector in one call, and needs nothing else, so that several
+batches may be searched at once and ahead; `follow` walks the batch in rounds of one frame a source, because what is
+searched near a track depends on where it was a frame ago. Results do not depend on how frames are cut into batches.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from streamer.types import Event, Faces, Frame, FrameResult, Track
 
 @dataclass(slots=True)
 class _Lane:
-    """What the pipeline keeps of one source: the tracker belongs to `follow`, all else to `scan`."""
+    """What the pipeline keeps of one source: the tracker belongs to `follow`, all else to `plan`."""
 
     tracker: Tracker
     cuts: ShotCutDetector | None
@@ -34,12 +34,13 @@ class _Job:
     frame: Frame
     lane: _Lane
     is_cut: bool
+    is_due: bool
     faces: Faces | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ScannedBatch:
-    """A batch on its way from `scan` to `follow`."""
+class Batch:
+    """Frames on their way from `plan` by `search` to `follow`."""
 
     jobs: tuple[_Job, ...]
 
@@ -78,21 +79,26 @@ class Pipeline:
         Args:
             frames: The next frames of any sources; each source's in order, none left out.
         """
-        return self.follow(self.scan(frames))
+        batch = self.plan(frames)
+        self.search(batch)
+        return self.follow(batch)
 
-    def scan(self, frames: Sequence[Frame]) -> ScannedBatch:
-        """Do for the next frames what needs no track: see where shots begin, and search whole frames that are due."""
-        jobs = [self._planned(frame) for frame in frames]
-        scans = [job for job in jobs if self._is_scan_due(job)]
-        if scans:
-            with self._stats.time("detect"):
-                found = self._detector.detect([job.frame.picture for job in scans])
-            for job, faces in zip(scans, found, strict=True):
-                job.faces = faces
-        return ScannedBatch(tuple(jobs))
+    def plan(self, frames: Sequence[Frame]) -> Batch:
+        """Take the next frames: see where shots begin, and which frames are to be searched whole."""
+        return Batch(tuple(self._planned(frame) for frame in frames))
 
-    def follow(self, batch: ScannedBatch) -> list[FrameResult]:
-        """Do the rest, for batches in the order in which they were scanned; return one result a frame, in order."""
+    def search(self, batch: Batch) -> None:
+        """Search the whole frames that are due; batches in any order, and several at once in as many threads."""
+        due = [job for job in batch.jobs if job.is_due]
+        if not due:
+            return
+        with self._stats.time("detect"):
+            found = self._detector.detect([job.frame.picture for job in due])
+        for job, faces in zip(due, found, strict=True):
+            job.faces = faces
+
+    def follow(self, batch: Batch) -> list[FrameResult]:
+        """Do the rest, for batches in the order in which they were planned; return one result a frame, in order."""
         results: dict[int, FrameResult] = {}
         waiting = list(enumerate(batch.jobs))
         while waiting:
@@ -109,12 +115,11 @@ class Pipeline:
             self._lanes[frame.source_id] = lane
         with self._stats.time("cut"):
             is_cut = lane.cuts is not None and lane.cuts.is_cut(frame)
-        return _Job(frame, lane, is_cut)
+        return _Job(frame, lane, is_cut, self._is_due(lane, frame.pts_seconds, is_cut))
 
-    def _is_scan_due(self, job: _Job) -> bool:
-        now, lane = job.frame.pts_seconds, job.lane
+    def _is_due(self, lane: _Lane, now: float, is_cut: bool) -> bool:
         # A millisecond of grace: 0.2 s is five frames at 25 fps also where the times are rounded.
-        if not job.is_cut and now < lane.next_scan_seconds - 1e-3:
+        if not is_cut and now < lane.next_scan_seconds - 1e-3:
             return False
         lane.next_scan_seconds = now + self._detect_every_seconds
         return True

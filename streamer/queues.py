@@ -25,11 +25,14 @@ class RunSettings:
         batch_size: At most so many frames go through the pipeline together.
         max_wait_seconds: At most so long the first frame of a batch waits for others.
         queue_frames: At most so many frames wait between two threads.
+        scan_threads: So many batches are searched whole at once; more than one needs a detector that several threads
+            may use at a time.
     """
 
-    batch_size: int = 8
+    batch_size: int = 4
     max_wait_seconds: float = 0.05
     queue_frames: int = 8
+    scan_threads: int = 1
 
 
 @dataclass(slots=True)

@@ -169,7 +169,7 @@ class RuntimeSettings(Section):
     """Where the nets run; auto: the first NVIDIA GPU that works, else the CPU."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads for the nets and OpenCV, bounded by the CPUs there are; null: one a physical core."""
-    batch_size: int = Field(default=8, ge=1, le=256)
+    batch_size: int = Field(default=4, ge=1, le=256)
     """Frames that go through the nets together, at most; it changes no result."""
     max_wait_seconds: float = Field(default=0.05, ge=0, le=10)
     """Seconds that the first frame of a batch waits for more, at most."""

@@ -41,7 +41,7 @@ class Source(Protocol):
 
 
 class Detector(Protocol):
-    """Finds faces. Implementation: detectors/mtcnn."""
+    """Finds faces; `detect` may run in another thread than `refine`. Implementation: detectors/mtcnn."""
 
     def detect(
         self, pictures: Sequence[Picture], regions: Sequence[tuple[int, int, int, int] | None] | None = None

@@ -24,6 +24,7 @@ LAYERS = (
     ("labels",),
     ("pipeline",),
     ("queues",),
+    ("threads",),
     ("runner",),
     ("settings",),
     ("config",),
@@ -44,9 +45,9 @@ RESERVED = {
     "openvino": ("devices", "detectors.*", "emotion.*", "recognition.dlib_*"),
     "pydantic": ("settings", "config"),
     "yaml": ("settings", "config"),
-    "concurrent": ("runner", "sinks.web"),
+    "concurrent": ("threads", "sinks.web"),
     "asyncio": ("sinks.web",),
-    "queue": ("runner", "sinks.web"),
+    "queue": ("threads", "sinks.web"),
     "_thread": (),
     "multiprocessing": ("sources.camera",),
     "pickle": (),
@@ -57,8 +58,8 @@ RESERVED = {
     "joblib": (),
 }
 # Who may start a thread, and who may besides wait for one; a lock that guards a counter is anybody's.
-STARTERS = ("runner", "sinks.web")
-WAITERS = ("queues",)
+STARTERS = ("threads", "sinks.web")
+WAITERS = ("queues", "runner")
 WAITING = ("Condition", "Event", "Lock")
 WINDOWS = ("sinks.window",)
 WINDOW_CALLS = re.compile(
@@ -135,7 +136,7 @@ def _use_faults(module: str, node: ast.AST) -> Iterator[str]:
         if name in ("time.sleep", "asyncio.sleep"):
             yield f"{module} sleeps"
         if _needs_threads(name) and module not in STARTERS and not (module in WAITERS and last in WAITING):
-            yield f"{module} uses {name}, though threads belong to the runner"
+            yield f"{module} uses {name}, though threads belong to threads.py"
         if first == "cv2" and WINDOW_CALLS.fullmatch(last) and module not in WINDOWS:
             yield f"{module} calls {name}, though windows belong to sinks/window.py"
         if name in ("time as", "cv2 as", "torch as"):
@@ -229,7 +230,7 @@ def test_a_planted_violation_is_found(module: str, source: str, fault: str) -> N
         ("sources.video", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch, threading"),
         ("stats", "import threading\nlock = threading.Lock()"),
         ("queues", "import threading\nthreading.Condition()"),
-        ("runner", "import threading, queue\nthreading.Thread(target=f)"),
+        ("threads", "import threading, queue\nthreading.Thread(target=f)"),
         ("sinks.window", "import cv2\ncv2.imshow('x', picture)"),
         ("devices", "def probe():\n    import torch"),
         ("recognition.dlib_resnet", "import torch\ntorch.load(path, weights_only=True)"),

@@ -12,7 +12,7 @@ import pytest
 
 from streamer.errors import SinkError, SourceLostError, StreamerError
 from streamer.labels import TrackLabeller
-from streamer.pictures import Canvas
+from streamer.pictures import Canvas, Picture
 from streamer.pipeline import Pipeline
 from streamer.queues import FrameQueue, RunSettings, StopRequest
 from streamer.runner import Route, results, run
@@ -43,10 +43,10 @@ def _no_thread_is_left() -> object:
     assert left == []
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_every_frame_of_a_file_reaches_every_sink_in_order(batch_size: int) -> None:
+@pytest.mark.parametrize(("batch_size", "scan_threads"), [(1, 1), (3, 1), (8, 1), (1, 4), (3, 2), (8, 2)])
+def test_every_frame_of_a_file_reaches_every_sink_in_order(batch_size: int, scan_threads: int) -> None:
     source, plain, drawn = DrawnSource(picture, 40), ListSink(), ListSink(needs_canvas=True)
-    settings = RunSettings(batch_size=batch_size, queue_frames=4)
+    settings = RunSettings(batch_size=batch_size, queue_frames=4, scan_threads=scan_threads)
     report = run([Route(source, [plain, drawn])], pipeline(), draw=draw_plain, settings=settings)
     assert [result.frame.index for result in plain.results] == list(range(40))
     assert [result.frame.index for result in drawn.results] == list(range(40))
@@ -136,6 +136,21 @@ def test_a_stage_s_error_closes_everything() -> None:
     assert source.closed >= 1
 
 
+@pytest.mark.parametrize("scan_threads", [1, 3])
+def test_searches_that_end_out_of_order_are_followed_in_order(scan_threads: int) -> None:
+    class Uneven(SquareDetector):
+        def detect(self, pictures: Sequence[Picture], regions: object = None) -> list[Faces]:
+            gate.wait(0.02 if len(self.scanned) % 2 == 0 else 0.0)
+            return super().detect(pictures)
+
+    gate, sink = threading.Event(), ListSink()
+    uneven = Pipeline(Uneven(), KalmanTracker, TrackLabeller(None, None), detect_every_seconds=0.04)
+    settings = RunSettings(batch_size=2, scan_threads=scan_threads)
+    run([Route(DrawnSource(picture, 40), [sink])], uneven, draw=draw_plain, settings=settings)
+    assert [result.frame.index for result in sink.results] == list(range(40))
+    assert {a.track.track_id for result in sink.results for a in result.annotations} == {1}
+
+
 def test_a_stop_request_finishes_the_outputs() -> None:
     stop, sink = StopRequest(), ListSink()
 
@@ -182,7 +197,7 @@ def test_a_slow_sink_holds_a_file_s_frames_within_the_bounds() -> None:
     gate, sink, source = threading.Event(), Slow(), DrawnSource(picture, 60)
     run([Route(source, [sink])], pipeline(), draw=draw_plain, settings=RunSettings(batch_size=4, queue_frames=4))
     assert len(sink.results) == 60
-    # One frame in the sink, its queue, batches being followed, waiting and being scanned, the grabber's queue, one read.
+    # One frame in the sink, its queue, three batches (followed, waiting, scanned), the grabber's queue, one being read.
     assert sink.waiting <= 1 + 4 + 3 * 4 + 4 + 1
 
 

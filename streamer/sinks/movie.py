@@ -37,9 +37,9 @@ _BLACK = (16, 128, 128)
 class Encoding:
     """How x264 encodes.
 
-    The default leaves the processor to the nets, which share it. 1080p street video of 4 s, two cores, crf 23: ultrafast
-    7 ms of processor time a frame, 5.5 MB, 42.0 dB; superfast 14 ms, 2.3 MB, 43.5 dB; veryfast 24 ms, 1.6 MB, 42.3 dB.
-    The whole of `process` runs at 29 fps with ultrafast, at 25 with superfast.
+    The default leaves the processor to the nets, which share it. Street video, 4 s of 1080p, two cores, crf 23:
+    ultrafast 7 ms of processor time a frame, 5.5 MB, 42.0 dB; superfast 14 ms, 2.3 MB, 43.5 dB; veryfast 24 ms, 1.6 MB,
+    42.3 dB. The whole of `process` runs at 29 fps with ultrafast, at 25 with superfast.
 
     Attributes:
         preset: x264's name for how long it searches.
