@@ -11,11 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from streamer import geometry, weights
+from streamer.errors import WeightsError
 from streamer.pictures import Picture, UInt8
 from streamer.types import Float32
 
@@ -80,7 +82,7 @@ class FerPlusClassifier:
         path: Another net of the same form; None: the shipped one.
 
     Raises:
-        WeightsError: The shipped net is absent or not the expected one.
+        WeightsError: The net is absent or not of the expected form.
     """
 
     # One shape for every call, the last padded: a crop's result must not depend on what else is in its batch.
@@ -90,9 +92,14 @@ class FerPlusClassifier:
         self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, path: Path | None = None
     ) -> None:
         self._device, self._dtype = torch.device(device), dtype
-        state = load_file(path or weights.locate("emotion-ferplus"))
+        path = path if path is not None else weights.locate("emotion-ferplus")
         net = EmotionNet()
-        net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        try:
+            net.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise WeightsError(
+                f"{path} holds no emotion net of the expected form; use one that training.py wrote"
+            ) from error
         self._net = net.eval().to(device=self._device, dtype=dtype)
         self._net = self._net.to(memory_format=torch.channels_last)
 

@@ -1,0 +1,209 @@
+"""The emotion net, its smoothing over time, and the training that made it."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from streamer.detectors.mtcnn import MtcnnDetector
+from streamer.emotion import training
+from streamer.emotion.ferplus import CROP_SIZE, EmotionNet, FerPlusClassifier, standardised
+from streamer.emotion.ferplus_data import FerPlus, read_ferplus
+from streamer.emotion.smoothing import EmotionSmoother
+from streamer.errors import UsageError, WeightsError
+from streamer.pictures import BgrPicture, UInt8
+from streamer.types import EMOTIONS, Float32
+
+
+@pytest.fixture(scope="module")
+def classifier() -> FerPlusClassifier:
+    return FerPlusClassifier()
+
+
+def face_of(classifier: FerPlusClassifier, picture: UInt8) -> UInt8:
+    landmarks = MtcnnDetector().detect([BgrPicture(picture)])[0].landmarks[0]
+    return classifier.crop(BgrPicture(picture), landmarks)
+
+
+def test_a_smile_is_happiness_and_a_calm_face_is_neutral(
+    classifier: FerPlusClassifier, astronaut: UInt8, hopper: UInt8
+) -> None:
+    crops = np.stack([face_of(classifier, astronaut), face_of(classifier, hopper)])
+    probabilities = classifier.classify(crops)
+    assert [EMOTIONS[row.argmax()] for row in probabilities] == ["happiness", "neutral"]
+    assert probabilities.max(axis=1).min() > 0.7
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_exposure_and_mirroring_change_little(classifier: FerPlusClassifier, astronaut: UInt8) -> None:
+    crop = face_of(classifier, astronaut)
+    dark = (crop * 0.5).astype(np.uint8)
+    answers = classifier.classify(np.stack([crop, dark, crop[:, ::-1]]))
+    np.testing.assert_allclose(answers[0], answers[2], atol=1e-5)
+    assert np.abs(answers[0] - answers[1]).max() < 0.05
+
+
+def test_a_crop_s_answer_does_not_depend_on_its_batch(classifier: FerPlusClassifier) -> None:
+    crops = np.random.default_rng(0).integers(0, 255, (9, CROP_SIZE, CROP_SIZE, 3)).astype(np.uint8)
+    together = classifier.classify(crops)
+    for index in range(len(crops)):
+        np.testing.assert_array_equal(classifier.classify(crops[index : index + 1])[0], together[index])
+
+
+def test_no_crops_give_no_answers(classifier: FerPlusClassifier) -> None:
+    assert classifier.classify(np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)).shape == (0, 7)
+
+
+@pytest.mark.shared_data
+@pytest.mark.timeout(60)
+def test_the_shipped_net_is_right_on_85_of_100_pictures_of_ferplus_valid(
+    classifier: FerPlusClassifier, shared_data: Path
+) -> None:
+    grey, classes = read_ferplus(shared_data / "ferplus", "valid").majority()
+    answers = classifier.classify(np.repeat(grey[::2, :, :, None], 3, axis=3)).argmax(axis=1)
+    assert len(answers) > 1500
+    assert (answers == classes[::2]).mean() >= 0.85
+
+
+def shares(**emotions: float) -> Float32:
+    return np.array([emotions.get(name, 0.0) for name in EMOTIONS], np.float32)
+
+
+def test_the_average_reaches_a_change_by_its_time_constant_whatever_the_rate() -> None:
+    for fps in (5, 25, 100):
+        smoother = EmotionSmoother(0.4)
+        smoother.update(shares(neutral=1.0), 0.0)
+        for step in range(1, round(0.4 * fps) + 1):
+            emotion = smoother.update(shares(surprise=1.0), step / fps)
+        assert emotion.probabilities[2] == pytest.approx(1 - math.exp(-1), abs=0.01)
+
+
+def test_the_first_look_counts_whole_and_zero_seconds_average_nothing() -> None:
+    assert EmotionSmoother(5.0).update(shares(anger=1.0), 3.0).label == "anger"
+    smoother = EmotionSmoother(0.0)
+    smoother.update(shares(neutral=1.0), 0.0)
+    assert smoother.update(shares(fear=1.0), 0.0).label == "fear"
+
+
+def test_an_even_spread_is_no_label() -> None:
+    emotion = EmotionSmoother(0.5).update(np.full(7, 1 / 7, np.float32), 0.0)
+    assert emotion.label is None
+    assert emotion.confidence == pytest.approx(1 / 7)
+
+
+def drawn_data(count: int, seed: int) -> FerPlus:
+    """Pictures of two kinds: bright on top is happiness, bright below is sadness."""
+    random = np.random.default_rng(seed)
+    pictures = random.integers(0, 60, (count, CROP_SIZE, CROP_SIZE)).astype(np.uint8)
+    votes = np.zeros((count, 10), np.float32)
+    for index in range(count):
+        half = slice(0, 24) if index % 2 else slice(24, 48)
+        pictures[index, half] += 150
+        votes[index, 1 if index % 2 else 3] = 10
+    return FerPlus(pictures, votes)
+
+
+@pytest.mark.timeout(60)
+def test_training_learns_and_the_folded_net_says_the_same() -> None:
+    torch.manual_seed(0)
+    reached: list[float] = []
+    unseen = drawn_data(40, 2)
+    recipe = training.Recipe(epochs=4, peak_rate=2e-3)
+    net = training.train(
+        drawn_data(384, 1), recipe, lambda _, average: reached.append(training.accuracy(average, unseen)[0])
+    )
+    assert len(reached) == 4
+    assert reached[-1] > 0.9
+    folded = EmotionNet()
+    folded.load_state_dict({name: tensor.float() for name, tensor in training.folded_state(net).items()})
+    pictures = standardised(torch.from_numpy(unseen.pictures)[:, None].float() / 255)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded.eval()(pictures), net(pictures), atol=0.02, rtol=0.02)
+
+
+def test_augmentation_keeps_range_and_shape_and_is_seeded() -> None:
+    pictures = torch.rand(16, 1, CROP_SIZE, CROP_SIZE)
+    first = training.augmented(pictures, torch.Generator().manual_seed(1))
+    again = training.augmented(pictures, torch.Generator().manual_seed(1))
+    other = training.augmented(pictures, torch.Generator().manual_seed(2))
+    assert first.shape == pictures.shape
+    torch.testing.assert_close(first, again)
+    assert not torch.equal(first, other)
+    assert float(first.min()) > -0.2
+    assert float(first.max()) < 1.4
+
+
+def write_ferplus(folder: Path, split: str, data: FerPlus) -> None:
+    """Write the format that `read_ferplus` reads."""
+    rows = -(-len(data.pictures) // 40)
+    tiles = np.zeros((rows * 40, CROP_SIZE, CROP_SIZE), np.uint8)
+    tiles[: len(data.pictures)] = data.pictures
+    mosaic = tiles.reshape(rows, 40, CROP_SIZE, CROP_SIZE).swapaxes(1, 2).reshape(rows * CROP_SIZE, -1)
+    assert cv2.imwrite(str(folder / f"{split}_00.webp"), mosaic, [cv2.IMWRITE_WEBP_QUALITY, 101])
+    names = [*EMOTIONS, "contempt", "unknown", "not_a_face"]
+    with (folder / f"{split}_votes.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["index", "name", *names])
+        for index, votes in enumerate(data.votes.astype(int).tolist()):
+            writer.writerow([index, f"{index}.png", *votes])
+
+
+def test_a_folder_of_ferplus_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = drawn_data(50, 3)
+    write_ferplus(tmp_path, "valid", written)
+    read = read_ferplus(tmp_path, "valid")
+    np.testing.assert_array_equal(read.pictures, written.pictures)
+    np.testing.assert_array_equal(read.votes, written.votes)
+
+
+def test_votes_become_targets_and_classes_by_the_protocol() -> None:
+    votes = np.zeros((5, 10), np.float32)
+    votes[0, 0], votes[0, 1] = 6, 4  # neutral, by a majority
+    votes[1, 0], votes[1, 1] = 5, 5  # no majority
+    votes[2, 8] = 10  # unknown
+    votes[3, 7] = 10  # contempt only
+    votes[4, 6], votes[4, 9] = 4, 6  # not a face
+    data = FerPlus(np.arange(5 * 48 * 48, dtype=np.uint32).astype(np.uint8).reshape(5, 48, 48), votes)
+    pictures, targets = data.soft_targets(smoothing=0.0)
+    assert len(pictures) == 2
+    np.testing.assert_allclose(targets[:, :2], [[0.6, 0.4], [0.5, 0.5]])
+    _, classes = data.majority()
+    assert classes.tolist() == [0]
+
+
+def test_bad_folders_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"valid_votes.csv: cannot be read"):
+        read_ferplus(tmp_path, "valid")
+    (tmp_path / "valid_votes.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match="must have the columns neutral"):
+        read_ferplus(tmp_path, "valid")
+    write_ferplus(tmp_path, "valid", drawn_data(50, 3))
+    (tmp_path / "valid_00.webp").unlink()
+    with pytest.raises(UsageError, match="50 votes but only 0 pictures"):
+        read_ferplus(tmp_path, "valid")
+
+
+@pytest.mark.timeout(60)
+def test_the_training_command_writes_a_net_that_loads(tmp_path: Path) -> None:
+    for split, count in (("train", 96), ("valid", 40)):
+        write_ferplus(tmp_path, split, drawn_data(count, count))
+    assert training.main([str(tmp_path), str(tmp_path / "net.safetensors"), "1"]) == 0
+    answers = FerPlusClassifier(path=tmp_path / "net.safetensors").classify(np.zeros((1, 48, 48, 3), np.uint8))
+    assert answers.shape == (1, 7)
+    assert training.main([]) == 2
+    assert training.main([str(tmp_path), "x", "many"]) == 2
+
+
+def test_a_net_of_another_form_is_refused(tmp_path: Path) -> None:
+    save_file({"head.weight": torch.zeros(7, 3)}, tmp_path / "other.safetensors")
+    (tmp_path / "text.safetensors").write_text("no net at all")
+    for name in ("other", "text", "absent"):
+        with pytest.raises(WeightsError, match="holds no emotion net"):
+            FerPlusClassifier(path=tmp_path / f"{name}.safetensors")
