@@ -32,7 +32,7 @@ def process(
         Path | None,
         typer.Option("--results", metavar="FILE.jsonl", help="Results file, or a folder; default: beside the video."),
     ] = None,
-    no_video: Annotated[bool, typer.Option("--no-video", help="Write the results file only.")] = False,
+    no_video: Annotated[bool, typer.Option("--no-video", help="Write the results file only; default: both.")] = False,
     start: Annotated[
         float | None, typer.Option("--start", metavar="SECONDS", help="Where to start; default: 0.")
     ] = None,
@@ -41,15 +41,23 @@ def process(
     ] = None,
     people: Annotated[
         Path | None,
-        typer.Option("--people", metavar="DIR", help="Photos, one folder a person; leaves the gallery alone."),
+        typer.Option(
+            "--people",
+            metavar="DIR",
+            help="Photos, one folder a person, in place of the gallery, which is left alone; default: the gallery.",
+        ),
     ] = None,
     gallery: GalleryFolder = None,
     detect_every: Annotated[
         float | None,
-        typer.Option("--detect-every", metavar="SECONDS", help="Between whole-picture searches; 0: every frame."),
+        typer.Option(
+            "--detect-every", metavar="SECONDS", help="Between whole-picture searches; 0: every frame; default: 0.2."
+        ),
     ] = None,
     device: DeviceName = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that exist; default: refuse.")
+    ] = False,
     config_file: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
