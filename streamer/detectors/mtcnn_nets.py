@@ -132,9 +132,9 @@ class CropNet(nn.Module):
         return torch.as_tensor(self.head(self.dense(maps.flatten(1))))
 
 
-def build_rnet(state: State) -> CropNet:
-    """Build the refinement net, 24 px crops."""
-    features = nn.Sequential(
+def _crop_features(state: State) -> list[nn.Module]:
+    """Build the three convolutions that R-Net and O-Net both begin with."""
+    return [
         _convolution(state, "conv1"),
         _slopes(state, "prelu1"),
         nn.MaxPool2d(3, 2, ceil_mode=True),
@@ -143,7 +143,12 @@ def build_rnet(state: State) -> CropNet:
         nn.MaxPool2d(3, 2, ceil_mode=True),
         _convolution(state, "conv3"),
         _slopes(state, "prelu3"),
-    )
+    ]
+
+
+def build_rnet(state: State) -> CropNet:
+    """Build the refinement net, 24 px crops."""
+    features = nn.Sequential(*_crop_features(state))
     dense = nn.Sequential(_dense_from_map(state, "dense4", 64, 3), _slopes(state, "prelu4"))
     return CropNet(features, dense, _dense(*_fused(state, ("dense5_1", "dense5_2"))))
 
@@ -151,14 +156,7 @@ def build_rnet(state: State) -> CropNet:
 def build_onet(state: State) -> CropNet:
     """Build the output net, 48 px crops."""
     features = nn.Sequential(
-        _convolution(state, "conv1"),
-        _slopes(state, "prelu1"),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        _convolution(state, "conv2"),
-        _slopes(state, "prelu2"),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        _convolution(state, "conv3"),
-        _slopes(state, "prelu3"),
+        *_crop_features(state),
         nn.MaxPool2d(2, 2, ceil_mode=True),
         _convolution(state, "conv4"),
         _slopes(state, "prelu4"),
