@@ -17,10 +17,11 @@ from streamer import weights
 from streamer.annotate import AnnotateStyle, Annotator
 from streamer.config import Config
 from streamer.detectors.mtcnn import MtcnnDetector
-from streamer.devices import Device, apply_thread_limits, placement, select_device
+from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
 from streamer.emotion.ferplus import FerPlusClassifier
-from streamer.errors import UsageError
+from streamer.errors import UsageError, printable
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
+from streamer.pictures import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
@@ -35,8 +36,6 @@ from streamer.stages import Detector, Embedder, EmotionClassifier, Matcher, Sink
 from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
 
-_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-
 
 class Models:
     """The nets of one configuration on one device, each loaded when it is first asked for and then kept.
@@ -48,6 +47,7 @@ class Models:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.device: Device = select_device(config.runtime.device, config.runtime.threads)
+        limit_memory_arenas()
         apply_thread_limits(max(1, self.device.threads // scan_threads(self.device)))
         self._placement = placement(self.device)
         self._detector: Detector | None = None
@@ -181,11 +181,12 @@ def open_source(path: Path, config: Config) -> Source:
 
     Raises:
         SourceOpenError: It is absent, or holds no picture.
+        UsageError: Only a part of images is asked for.
     """
-    if path.is_dir():
-        return ImagesSource(path, fps=config.source.images_fps)
-    if path.suffix.lower() in _IMAGE_SUFFIXES:
-        return ImagesSource([path], fps=config.source.images_fps)
+    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+        if config.source.start_seconds > 0 or config.source.end_seconds is not None:
+            raise UsageError(f"{printable(path)}: start and end are for videos; name the images that you want instead")
+        return ImagesSource(path if path.is_dir() else [path], fps=config.source.images_fps)
     return VideoSource(path, start_seconds=config.source.start_seconds, end_seconds=config.source.end_seconds)
 
 
@@ -203,7 +204,7 @@ class Outputs:
 
 def _has_sound(path: Path) -> bool:
     """Say whether a path may hold sound: images do not."""
-    return path.is_file() and path.suffix.lower() not in _IMAGE_SUFFIXES
+    return path.is_file() and path.suffix.lower() not in PICTURE_SUFFIXES
 
 
 def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: RunStats) -> Sequence[Sink]:

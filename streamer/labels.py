@@ -19,6 +19,8 @@ from streamer.types import Annotation, Emotion, Event, Float32, Frame, Identity,
 
 # Times are compared with a millisecond of grace: 0.2 s is five frames at 25 fps also where they are rounded.
 _GRACE_SECONDS = 1e-3
+# Similarity by which a rival must be better to take a name over: views of one person differ by about as much.
+_HOLDER_ADVANTAGE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,9 @@ class LabelPolicy:
         refresh_seconds: While it is sure.
         sure_probability: From here on an answer is sure, once it rests on `sure_samples` views.
         sure_samples: See there.
+        looks_to_rename: So many looks in a row at somebody else replace all evidence before; one is enough for a track
+            that is back from absence.
+        looks_to_unname: The same for looks at nobody in the gallery; one look fewer after absence.
         better_quality: A view better by this factor than the best so far is embedded early.
         absence_seconds: A track back after so long is embedded at once: somebody else may stand there.
         min_face_pixels: Smaller faces are not embedded, nor their emotion read: there is too little to see.
@@ -43,6 +48,8 @@ class LabelPolicy:
     refresh_seconds: float = 3.0
     sure_probability: float = 0.9
     sure_samples: int = 3
+    looks_to_rename: int = 2
+    looks_to_unname: int = 3
     better_quality: float = 1.4
     absence_seconds: float = 0.5
     min_face_pixels: float = 24.0
@@ -74,6 +81,7 @@ class _Labels:
 
     smoother: EmotionSmoother
     evidence: TrackEvidence = field(default_factory=TrackEvidence)
+    dissents: int = 0  # looks in a row that said somebody else than the identity does
     identity: Identity | None = None
     emotion: Emotion | None = None
     announced_name: str | None = None
@@ -138,6 +146,10 @@ class TrackLabeller:
             self._read(self._emotion, [view for own in legible for view in own if self._is_due_for_emotion(view)])
         return [self._labelled(frame, own) for frame, own in zip(frames, views, strict=True)]
 
+    def begin(self, source_id: str) -> None:
+        """Forget all tracks of a source."""
+        self._known.pop(source_id, None)
+
     def cut(self, frame: Frame) -> tuple[Event, ...]:
         """Forget the tracks of the frame's source, because a new shot begins with it; return what happened."""
         left = self._known.pop(frame.source_id, {})
@@ -156,7 +168,9 @@ class TrackLabeller:
         return _View(frame, track, labels)
 
     def _is_legible(self, track: Track) -> bool:
-        return track.landmarks is not None and shorter_side(track) >= self._policy.min_face_pixels
+        if track.landmarks is None or shorter_side(track) < self._policy.min_face_pixels:
+            return False
+        return float(np.ptp(track.landmarks)) > 1.0  # a detector without landmarks may give five equal ones
 
     def _due_for_embedding(self, views: list[_View]) -> list[_View]:
         """Return the views of one frame to embed now, the longest waiting first, within the budget."""
@@ -174,6 +188,7 @@ class TrackLabeller:
             return True
         is_sure = (
             labels.identity is not None
+            and labels.dissents == 0
             and labels.evidence.samples >= policy.sure_samples
             and labels.identity.probability >= policy.sure_probability
         )
@@ -182,17 +197,33 @@ class TrackLabeller:
     def _is_due_for_emotion(self, view: _View) -> bool:
         return view.now - view.labels.emotion_seconds + _GRACE_SECONDS >= self._policy.emotion_every_seconds
 
-    @staticmethod
-    def _identify(recognition: Recognition, due: list[_View]) -> None:
+    def _identify(self, recognition: Recognition, due: list[_View]) -> None:
         if not due:
             return
         crops = np.stack([recognition.embedder.crop(view.frame.picture, view.landmarks) for view in due])
-        for view, vector in zip(due, recognition.embedder.embed(crops), strict=True):
-            view.labels.evidence.add(vector, view_quality(view.track))
+        vectors = recognition.embedder.embed(crops)
+        for view, vector, look in zip(due, vectors, recognition.matcher.match(vectors), strict=True):
+            quality = view_quality(view.track)
+            if self._is_somebody_else(view.labels, look, quality):
+                view.labels.evidence, view.labels.dissents = TrackEvidence(), 0
+            view.labels.evidence.add(vector, quality)
             view.labels.embedded_seconds = view.now
         answers = recognition.matcher.match(np.stack([view.labels.evidence.mean() for view in due]))
         for view, answer in zip(due, answers, strict=True):
             view.labels.identity = replace(answer, samples=view.labels.evidence.samples)
+
+    def _is_somebody_else(self, labels: _Labels, look: Identity, quality: float) -> bool:
+        """Say whether a track has gone over to somebody else, and count the looks that say so.
+
+        The evidence's mean alone would turn only after as much new evidence as there is old.
+        """
+        known = labels.identity
+        dissents = known is not None and look.name != known.name and quality >= labels.evidence.best_quality / 2
+        labels.dissents = labels.dissents + 1 if dissents else 0
+        needed = self._policy.looks_to_rename if look.name is not None else self._policy.looks_to_unname
+        if labels.came_back_seconds > labels.embedded_seconds:
+            needed -= 1
+        return dissents and labels.dissents >= needed
 
     @staticmethod
     def _read(classifier: EmotionClassifier, due: list[_View]) -> None:
@@ -204,7 +235,7 @@ class TrackLabeller:
             view.labels.emotion_seconds = view.now
 
     def _labelled(self, frame: Frame, views: list[_View]) -> Labelled:
-        identities = one_name_once([view.labels.identity for view in views])
+        identities = one_name_once([view.labels.identity for view in views], [_advantage(view) for view in views])
         annotations, events = [], self._departed(frame)
         for view, identity in zip(views, identities, strict=True):
             events += _news(view, identity.name if identity is not None else None)
@@ -217,6 +248,13 @@ class TrackLabeller:
         limit = frame.pts_seconds - self._policy.left_after_seconds
         gone = [track_id for track_id, labels in known.items() if labels.shown_seconds < limit]
         return [_left(frame, track_id, known.pop(track_id)) for track_id in gone]
+
+
+def _advantage(view: _View) -> float:
+    """Return what a face has over others that claim its name: who is seen before who is not, who had it before."""
+    labels = view.labels
+    held = labels.identity is not None and labels.identity.name == labels.announced_name
+    return (0.0 if view.track.is_detected else -1.0) + (_HOLDER_ADVANTAGE if held else 0.0)
 
 
 def _left(frame: Frame, track_id: int, labels: _Labels) -> Event:

@@ -18,6 +18,11 @@ from streamer.errors import SourceOpenError, printable
 
 UInt8 = npt.NDArray[np.uint8]
 
+# Endings of still pictures; .gif is not among them, for it may move.
+PICTURE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
+
 # Fixed-point YUV to BGR, limited range, as swscale computes it on x86 (each product is rounded down on its own). The
 # cascade is that sensitive: with OpenCV's conversion, about one level brighter, its boxes overlap by .975 in the median
 # with those found in swscale's pixels, which is what users of PyAV and cv2.VideoCapture see.
@@ -113,7 +118,7 @@ class I420Picture:
     def bgr(self) -> UInt8:
         """Return the whole picture, (H, W, 3) uint8, read-only; converted once and kept."""
         if self._bgr is None:
-            self._bgr = _read_only(_whole_bgr(self))
+            self._bgr = _read_only(self.bgr_region((0, 0, self.width, self.height)))
         return self._bgr
 
     def luma(self) -> UInt8:
@@ -127,6 +132,8 @@ class I420Picture:
             return np.empty((max(y2 - y1, 0), max(x2 - x1, 0), 3), np.uint8)
         if self._bgr is not None:
             return self._bgr[y1:y2, x1:x2]
+        if (x2 - x1, y2 - y1) == (self.width, self.height) and self.width % 2 == self.height % 2 == 0:
+            return _whole_bgr(self)  # not kept: a frame waits a while in queues, and its BGR is twice its size
         # Chroma is shared by 2 × 2 pixels: cut it from even to even.
         left, top = x1 // 2, y1 // 2
         u, v = (plane[top : (y2 + 1) // 2, left : (x2 + 1) // 2] for plane in (self.u, self.v))
@@ -141,9 +148,10 @@ class I420Picture:
 
 
 def _whole_bgr(picture: I420Picture) -> UInt8:
-    """Convert by swscale: a tenth of the time of the tables, the same pixels on x86 and within a level elsewhere."""
-    if picture.width % 2 or picture.height % 2:  # swscale would blend the last, half-covered chroma differently
-        return picture.bgr_region((0, 0, picture.width, picture.height))
+    """Convert by swscale: a tenth of the time of the tables, the same pixels on x86 and within a level elsewhere.
+
+    For even sides only: swscale treats the last, half-covered chroma of odd ones differently.
+    """
     import av
 
     frame = av.VideoFrame.from_ndarray(_pack(picture.y, picture.u, picture.v), format="yuv420p")

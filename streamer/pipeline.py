@@ -73,6 +73,11 @@ class Pipeline:
         self._stats = stats if stats is not None else RunStats()
         self._lanes: dict[str, _Lane] = {}
 
+    def begin(self, source_id: str) -> None:
+        """Forget what is known of a source: a new one begins that may have the same name."""
+        self._lanes.pop(source_id, None)
+        self._labeller.begin(source_id)
+
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Return one result a frame, in order.
 

@@ -1,6 +1,6 @@
 """What waits between threads: bounded queues of frames, and the batcher that takes from all of them in turn.
 
-Nothing here starts a thread; the runner does.
+Nothing here starts a thread; threads.py does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from streamer.types import Frame
 
@@ -24,7 +24,7 @@ class RunSettings:
     Attributes:
         batch_size: At most so many frames go through the pipeline together.
         max_wait_seconds: At most so long the first frame of a batch waits for others.
-        queue_frames: At most so many frames wait between two threads.
+        queue_frames: At most so many frames wait for the scan threads, and so many results for each sink.
         scan_threads: So many batches are searched whole at once; more than one needs a detector that several threads
             may use at a time.
     """
@@ -34,20 +34,33 @@ class RunSettings:
     queue_frames: int = 8
     scan_threads: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "queue_frames", "scan_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.max_wait_seconds < 0:
+            raise ValueError(f"max_wait_seconds must not be negative, but is {self.max_wait_seconds}")
+
 
 @dataclass(slots=True)
 class StopRequest:
-    """Asks a run to end early; may be set from a signal handler or another thread."""
+    """Asks a run to end early; may be set from a signal handler or another thread, hence no lock.
 
-    _event: threading.Event = field(default_factory=threading.Event)
+    Attributes:
+        was_obeyed: The run ended because of it, with frames left; a request that comes after the last frame changes
+            nothing.
+    """
+
+    _is_set: bool = False
+    was_obeyed: bool = False
 
     def set(self) -> None:
         """Ask."""
-        self._event.set()
+        self._is_set = True
 
     def is_set(self) -> bool:
         """Say whether it was asked."""
-        return self._event.is_set()
+        return self._is_set
 
 
 class FrameQueue:
@@ -131,8 +144,11 @@ class Batcher:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
-                self._arrival.wait(left)
-            return [] if stop.is_set() else self._take()
+                self._arrival.wait(min(left, _POLL_SECONDS))
+            if stop.is_set():
+                stop.was_obeyed = stop.was_obeyed or not all(queue.is_finished for queue in self._queues)
+                return []
+            return self._take()
 
     def _waiting(self) -> int:
         return sum(len(queue) for queue in self._queues)

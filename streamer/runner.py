@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from streamer.errors import StreamerError
+from streamer.errors import StreamerError, UsageError
 from streamer.pictures import Canvas
 from streamer.pipeline import Pipeline
 from streamer.queues import Batcher, RunSettings, StopRequest
@@ -61,28 +61,38 @@ def results(
         pipeline: What makes the results.
         settings: How the threads are fed.
         stats: Where times and drops go.
-        stop: Set: the iteration ends after the batch in hand.
+        stop: Set: the iteration ends after the batches that have been taken.
 
     Raises:
+        UsageError: Two sources have one source_id.
         SourceError: A source failed; all good frames before the failure have been yielded.
     """
     settings, stats, stop = settings or RunSettings(), stats or RunStats(), stop or StopRequest()
+    _check_ids(sources)
+    for source in sources:
+        pipeline.begin(source.info.source_id)
     arrival = threading.Condition()
-    grabbers = [Grabber(source, settings.queue_frames, arrival, stats) for source in sources]
-    batcher = Batcher([grabber.frames for grabber in grabbers], settings, arrival)
-    scanner = Scanner(batcher, pipeline, stop, settings.scan_threads)
-    try:
+    with ExitStack() as stack:
+        grabbers = []
+        for source in sources:
+            grabbers.append(Grabber(source, settings.queue_frames, arrival, stats))
+            stack.callback(grabbers[-1].stop)
+        batcher = Batcher([grabber.frames for grabber in grabbers], settings, arrival)
+        scanner = Scanner(batcher, pipeline, stop, settings.scan_threads)
+        stack.callback(scanner.stop)
+        for grabber in grabbers:
+            stack.callback(grabber.frames.close)
         for batch in scanner.batches():
             yield from pipeline.follow(batch)
-    finally:
-        for grabber in grabbers:
-            grabber.frames.close()
-        scanner.stop()
-        for grabber in grabbers:
-            grabber.stop()
     for grabber in grabbers:
-        if grabber.error is not None and not stop.is_set():
+        if grabber.error is not None and not stop.was_obeyed:
             raise grabber.error
+
+
+def _check_ids(sources: Sequence[Source]) -> None:
+    ids = [source.info.source_id for source in sources]
+    if len(set(ids)) < len(ids):
+        raise UsageError(f"two sources have one source_id, so their frames could not be told apart: {', '.join(ids)}")
 
 
 def run(
@@ -107,17 +117,15 @@ def run(
         on_result: Called after each frame, in the caller's thread.
 
     Raises:
-        StreamerError: The first error of a source, stage or sink; the outputs are closed, playable, and not under
-            their final names.
+        StreamerError: The first error of a source or sink; a stage's error comes as it is. The outputs are closed,
+            playable, and not under their final names.
     """
     settings, stats, stop = settings or RunSettings(), stats or RunStats(), stop or StopRequest()
-    threads: dict[str, list[SinkThread]] = {route.source.info.source_id: [] for route in routes}
+    sources = [route.source for route in routes]
+    _check_ids(sources)
+    threads: dict[str, list[SinkThread]] = {source.info.source_id: [] for source in sources}
     try:
-        for route in routes:
-            info = route.source.info
-            for sink in route.sinks:
-                threads[info.source_id].append(SinkThread(sink, info, settings.queue_frames, stats))
-        sources = [route.source for route in routes]
+        _open(routes, threads, settings, stats)
         with closing(results(sources, pipeline, settings=settings, stats=stats, stop=stop)) as stream:
             for result in stream:
                 _deliver(result, threads[result.frame.source_id], draw, stats)
@@ -126,12 +134,27 @@ def run(
                     on_result(result)
     except BaseException as error:
         # Ctrl-C where no handler turns it into a stop request: what was written is finished all the same.
-        _close(threads, Ending.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Ending.FAILED)
+        _finish(threads, Ending.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Ending.FAILED)
         raise
-    problem = _close(threads, Ending.INTERRUPTED if stop.is_set() else Ending.COMPLETE)
+    problem = _finish(threads, Ending.INTERRUPTED if stop.was_obeyed else Ending.COMPLETE)
     if problem is not None:
         raise problem
-    return RunReport(stats.summary(), stop.is_set())
+    return RunReport(stats.summary(), stop.was_obeyed)
+
+
+def _open(
+    routes: Sequence[Route], threads: dict[str, list[SinkThread]], settings: RunSettings, stats: RunStats
+) -> None:
+    """Open all sinks; where one cannot be, close the sources, which nobody will read."""
+    try:
+        for route in routes:
+            info = route.source.info
+            for sink in route.sinks:
+                threads[info.source_id].append(SinkThread(sink, info, settings.queue_frames, stats))
+    except BaseException:
+        for route in routes:
+            route.source.close()
+        raise
 
 
 def _deliver(
@@ -145,15 +168,22 @@ def _deliver(
         thread.put(result, canvas if thread.needs_canvas else None)
 
 
-def _close(threads: dict[str, list[SinkThread]], ending: Ending) -> StreamerError | None:
-    """Finish all sinks, also where one fails; return the first failure.
+def _finish(threads: dict[str, list[SinkThread]], ending: Ending) -> StreamerError | None:
+    """Finish all sinks in their order, also where one fails; return the first failure.
 
-    In their order: a results file, which sums up the run, is written last by whoever lists it last.
+    All write what waits before any is finished, so that one that fails late keeps the others from looking complete,
+    and a results file sums up all of the run.
     """
     first: StreamerError | None = None
-    for thread in [thread for own in threads.values() for thread in own]:
+    every = [thread for own in threads.values() for thread in own]
+    for thread in every:
         try:
-            thread.close(ending)
+            thread.drain()
+        except StreamerError as error:
+            first = first or error
+    for thread in every:
+        try:
+            thread.close(ending if first is None else Ending.FAILED)
         except StreamerError as error:
             first = first or error
     return first

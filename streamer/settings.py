@@ -79,7 +79,7 @@ class TrackerSettings(Section):
     """Which tracker follows faces."""
     detect_every_seconds: float = Field(default=0.2, ge=0, le=60)
     """Seconds between searches of the whole picture; 0: every frame. Known faces are followed in between."""
-    low_score_threshold: float = Field(default=0.7, ge=0, le=1)
+    low_score_threshold: float = Field(default=0.7, gt=0, le=1)
     """Score from which a detection may continue a track, though not start one; never above
     detector.score_threshold, which is used where it is lower."""
     max_lost_seconds: float = Field(default=1.0, ge=0, le=60)
@@ -142,11 +142,11 @@ class AnnotateSettings(Section):
     show_emotion: bool = True
     """Write the emotion on the picture."""
     show_probability: bool = True
-    """Write how sure the name is."""
+    """Write how sure name and emotion are, in per cent."""
     show_landmarks: bool = False
     """Draw eyes, nose and corners of the mouth as dots."""
     blur_unknown: bool = False
-    """Blur the faces that are not in the gallery."""
+    """Blur the faces that have no name: strangers, and all that nobody was looked up for."""
     text_scale: float = Field(default=1.0, ge=0.25, le=4)
     """Size of the text as a multiple of what suits the picture's height."""
     font: LocalPath | None = None

@@ -5,8 +5,11 @@ The only module that starts threads; each has a name, hands its error on, and is
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import queue
 import threading
+import time
 from collections.abc import Iterator
 
 from streamer.errors import SinkError, StreamerError
@@ -17,10 +20,19 @@ from streamer.stages import Sink, Source
 from streamer.stats import RunStats
 from streamer.types import Ending, Frame, FrameResult, SourceInfo
 
-# A read that takes longer on closing is left to its own time-out: the process must not hang on a dead peer.
-_JOIN_SECONDS = 5.0
-# A sink that takes longer for one frame, or to finish, is stuck.
-_FINISH_SECONDS = 60.0
+_LOG = logging.getLogger(__name__)
+
+# A read or a search that takes longer on closing is left to itself: the process must not hang on a dead peer.
+_JOIN_SECONDS = 10.0
+# A sink that takes longer for one frame is stuck.
+_STUCK_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+
+def _join(thread: threading.Thread) -> None:
+    thread.join(_JOIN_SECONDS)
+    if thread.is_alive():
+        _LOG.warning("the thread %s has not ended after %.0f s; it is left alone", thread.name, _JOIN_SECONDS)
 
 
 class Grabber:
@@ -37,14 +49,21 @@ class Grabber:
         try:
             while (frame := self._read()) is not None and self.frames.put(frame):
                 pass
-        except StreamerError as error:
-            self.error = error
         except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
-            self.error = StreamerError(f"{self._source.info.name}: reading failed: {error!r}")
-            self.error.__cause__ = error
+            self._note(error)
         finally:
             self.frames.close()
-            self._source.close()
+            try:
+                self._source.close()
+            except Exception as error:  # noqa: BLE001 - see above
+                self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        if self.error is None and isinstance(error, StreamerError):
+            self.error = error
+        elif self.error is None:
+            self.error = StreamerError(f"{self._source.info.name}: reading failed: {error!r}")
+            self.error.__cause__ = error
 
     def _read(self) -> Frame | None:
         skipped = self._source.skipped
@@ -55,9 +74,9 @@ class Grabber:
         return frame
 
     def stop(self) -> None:
-        """End the thread; a read in progress is waited for."""
+        """End the thread, which closes its source; a read in progress is waited for."""
         self.frames.close()
-        self._thread.join(_JOIN_SECONDS)
+        _join(self._thread)
         self._stats.count_dropped(self.frames.dropped)
 
 
@@ -69,6 +88,7 @@ class SinkThread:
         self._name = type(sink).__name__.removesuffix("Sink").lower()
         self._queue: queue.Queue[tuple[FrameResult, Canvas | None] | None] = queue.Queue(capacity)
         self._error: Exception | None = None
+        self._written = 0
         self.needs_canvas = sink.needs_canvas
         sink.open(info)
         self._thread = threading.Thread(target=self._run, name=f"sink-{self._name}-{info.source_id}", daemon=True)
@@ -81,30 +101,46 @@ class SinkThread:
             try:
                 with self._stats.time(self._name):
                     self._sink.write(*item)
+                self._written += 1
             except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
                 self._error = error
 
     def put(self, result: FrameResult, canvas: Canvas | None) -> None:
         """Hand over a result; raise the sink's error if it has failed."""
         self._queue_up((result, canvas))
-        self._raise_error()
+        self.raise_error()
+
+    def drain(self) -> None:
+        """Let the sink write what waits, and end the thread; raise its error if it has failed."""
+        self._queue_up(None)
+        while self._thread.is_alive():
+            written, deadline = self._written, time.monotonic() + _STUCK_SECONDS
+            while self._thread.is_alive() and self._written == written:
+                if time.monotonic() > deadline:
+                    raise self._stuck()
+                self._thread.join(_POLL_SECONDS)
+        self.raise_error()
 
     def close(self, ending: Ending) -> None:
-        """Let the sink write what waits, then finish it; raise its error if it has failed."""
-        self._queue_up(None)
-        self._thread.join(_FINISH_SECONDS)
-        if self._thread.is_alive():
-            raise SinkError(f"the {self._name} output does not respond; what it wrote so far may be incomplete")
-        self._sink.close(ending if self._error is None else Ending.FAILED)
-        self._raise_error()
+        """Finish the sink, which has been drained; raise its error, the first that it met."""
+        try:
+            if not self._thread.is_alive():  # a sink that hangs in a write cannot be closed under it
+                self._sink.close(ending)
+        except Exception as error:  # noqa: BLE001 - the other sinks must still be closed, whatever it is
+            self._error = self._error or error
+        self.raise_error()
 
     def _queue_up(self, item: tuple[FrameResult, Canvas | None] | None) -> None:
         try:
-            self._queue.put(item, timeout=_FINISH_SECONDS)
+            self._queue.put(item, timeout=_STUCK_SECONDS)
         except queue.Full:
-            raise SinkError(f"the {self._name} output has not moved for {_FINISH_SECONDS:.0f} s") from None
+            raise self._stuck() from None
 
-    def _raise_error(self) -> None:
+    def _stuck(self) -> SinkError:
+        return SinkError(f"the {self._name} output has not moved for {_STUCK_SECONDS:.0f} s; it is given up")
+
+    def raise_error(self) -> None:
+        """Raise what went wrong in the sink, if anything did."""
         if isinstance(self._error, StreamerError):
             raise self._error
         if self._error is not None:
@@ -132,7 +168,7 @@ class Scanner:
         self._turn = threading.Lock()
         self._searches: queue.Queue[_Search | None] = queue.Queue(threads)
         self._error: Exception | None = None
-        self._is_abandoned = self._is_ended = self._is_drained = False
+        self._is_abandoned = self._is_ended = False
         self._threads = [
             threading.Thread(target=self._run, name=f"scan-{number}", daemon=True) for number in range(threads)
         ]
@@ -142,7 +178,8 @@ class Scanner:
     def _run(self) -> None:
         while (search := self._next()) is not None:
             try:
-                self._pipeline.search(search.batch)
+                if not self._is_abandoned:
+                    self._pipeline.search(search.batch)
             except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
                 search.error = error
             finally:
@@ -169,14 +206,15 @@ class Scanner:
             if search.error is not None:
                 raise search.error
             yield search.batch
-        self._is_drained = True
         if self._error is not None:
             raise self._error
 
     def stop(self) -> None:
         """End the threads, whatever they are at; the queues that they take from must be closed already."""
         self._is_abandoned = True
-        while not self._is_drained:
-            self._is_drained = self._searches.get() is None
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):  # make room, for a thread may wait to put a batch in line
+                self._searches.get(timeout=_POLL_SECONDS)
         for thread in self._threads:
-            thread.join(_JOIN_SECONDS)
+            _join(thread)

@@ -185,7 +185,7 @@ def _proposals(verdict: Verdict, scale: float) -> Float32:
 def _part(picture: Picture, region: Region | None) -> tuple[UInt8, tuple[int, int]]:
     """Return the pixels to search, (h, w, 3) uint8 BGR, and their offset (x, y) in the picture."""
     if region is None:
-        return picture.bgr(), (0, 0)
+        return picture.bgr_region((0, 0, picture.width, picture.height)), (0, 0)
     x1, y1 = max(region[0], 0), max(region[1], 0)
     pixels = picture.bgr_region((x1, y1, region[2], region[3]))
     if 0 in pixels.shape:

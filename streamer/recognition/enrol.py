@@ -10,12 +10,11 @@ import cv2
 import numpy as np
 
 from streamer.errors import GalleryError, SourceOpenError, printable
-from streamer.pictures import BgrPicture, read_picture
+from streamer.pictures import PICTURE_SUFFIXES, BgrPicture, read_picture
 from streamer.recognition.people import EmbedderId, Gallery, Person, clean_name
 from streamer.stages import Crops, Detector, Embedder
 from streamer.types import Faces, Float32
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 # The embedder's crop holds a face of about 112 px; below a third of that the vector says little of who it is.
 MIN_FACE_PIXELS = 40.0
 # A larger photo is searched shrunk to this side: a 24 Mpx photo takes 40 times as long and shows no more faces.
@@ -116,7 +115,7 @@ def find_people(root: Path) -> PeopleFolder:
                 f"two folders in {printable(root)} stand for the name {printable(name)!r}; put their photos together"
             )
         inside = _visible(folder)
-        photos = [entry for entry in inside if entry.suffix.lower() in PHOTO_SUFFIXES and not entry.is_dir()]
+        photos = [entry for entry in inside if entry.suffix.lower() in PICTURE_SUFFIXES and not entry.is_dir()]
         people[name] = PersonPhotos(name, tuple(photos))
         notes += [
             f"{printable(f'{folder.name}/{entry.name}')} is {'a folder' if entry.is_dir() else 'no photo'}, "

@@ -72,18 +72,26 @@ class TrackEvidence:
         return np.asarray(self._sum / self._weight, np.float32)
 
 
-def one_name_once(identities: Sequence[Identity | None]) -> list[Identity | None]:
-    """Leave each name to the face that is most similar to it; the others of that name become unknown.
+def one_name_once(
+    identities: Sequence[Identity | None], advantages: Sequence[float] | None = None
+) -> list[Identity | None]:
+    """Leave each name to the face with the best claim to it; the others of that name become unknown.
 
     Two faces of a frame cannot be one person, whatever the matcher says of each.
+
+    Args:
+        identities: What the matcher says of each face of a frame.
+        advantages: Added to each face's similarity before claims are compared; None: nothing.
     """
+    claims = [
+        (identity.similarity + advantage if identity is not None else 0.0)
+        for identity, advantage in zip(identities, advantages or [0.0] * len(identities), strict=True)
+    ]
     holders: dict[str, int] = {}
     for index, identity in enumerate(identities):
-        if identity is None or identity.name is None:
-            continue
-        rival = identities[holders.get(identity.name, index)]
-        if rival is not None and identity.similarity >= rival.similarity:
-            holders[identity.name] = index
+        if identity is not None and identity.name is not None:
+            rival = holders.get(identity.name, index)
+            holders[identity.name] = index if claims[index] >= claims[rival] else rival
     return [
         identity
         if identity is None or identity.name is None or holders[identity.name] == index

@@ -46,6 +46,7 @@ class ResultsSink:
         self._part: PartFile | None = None
         self._tallies: lines.Tallies | None = None
         self._error: SinkError | None = None
+        self._has_frames = False
 
     def open(self, info: SourceInfo) -> None:
         """Make the part file and write the header line. Raises SinkError where that is not possible."""
@@ -64,6 +65,7 @@ class ResultsSink:
             SinkError: It cannot be written, now or since an earlier frame; the lines before it are whole.
         """
         self._write_line(lines.frame(result))
+        self._has_frames = True
         for event in result.events:
             self._write_line(lines.event(event))
         assert self._tallies is not None
@@ -72,12 +74,17 @@ class ResultsSink:
     def close(self, ending: Ending) -> None:
         """Write a line a track and the summary and, unless the run failed, give the file its final name.
 
+        A run that ended before its first frame leaves nothing.
+
         Raises:
             SinkError: The end could not be written, or an earlier line could not and the run itself did not fail.
         """
         if self._error is not None and ending is not Ending.FAILED:
             raise self._error
         if self._part is None or self._tallies is None or self._error is not None:
+            return
+        if not self._has_frames and ending is not Ending.COMPLETE:
+            self._part.remove()
             return
         for line in self._tallies.finish():
             self._write_line(line)

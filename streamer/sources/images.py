@@ -9,13 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from streamer.errors import SourceOpenError, UsageError, printable
-from streamer.pictures import BgrPicture, read_picture
+from streamer.pictures import PICTURE_SUFFIXES, BgrPicture, read_picture
 from streamer.types import Frame, SourceInfo
-
-# Which files of a folder are taken for pictures; files that are given by name are all tried.
-PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .png .webp .bmp .tif .tiff .gif .pgm .ppm .pnm .jp2 .avif".split()  # noqa: SIM905 (a list is 14 lines)
-)
 
 
 class ImagesSource:

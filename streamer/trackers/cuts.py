@@ -40,6 +40,7 @@ class ShotCutDetector:
         usual, self._usual_change = self._usual_change, change
         looks_other = change > _LEAST_CHANGE and _correlation(small, previous) < _MOST_CORRELATION
         if elapsed > _LONGEST_MOTION_SECONDS:
+            self._usual_change = None if looks_other else change
             return looks_other
         if usual is None:
             return False

@@ -7,7 +7,7 @@ small face that moved by its own width is still the same face. No appearance and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import lap
 import numpy as np
@@ -29,7 +29,6 @@ class _Life:
     track_id: int
     motion: BoxMotion
     latest: Track
-    hits: int = field(default=1)
 
 
 class KalmanTracker:
@@ -128,7 +127,6 @@ class KalmanTracker:
     def _continue(life: _Life, faces: Faces, row: int, now: float) -> Track:
         life.motion.measure(faces.xyxy[row], now)
         life.latest = _track(life.track_id, faces, row, life.latest.first_seen_seconds, now)
-        life.hits += 1
         return life.latest
 
     def _predicted(self, life: _Life, frame: Frame) -> Track | None:
