@@ -161,7 +161,7 @@ def _whole_bgr(picture: I420Picture) -> UInt8:
 
 
 def _pack(y: UInt8, u: UInt8, v: UInt8) -> UInt8:
-    """Lay three planes into the one (3h/2, w) buffer that OpenCV converts; odd sides repeat their last line."""
+    """Lay three planes into the one (3h/2, w) buffer that swscale converts; odd sides repeat their last line."""
     half_height, half_width = u.shape
     height, width = 2 * half_height, 2 * half_width
     packed = np.empty((height * 3 // 2, width), np.uint8)

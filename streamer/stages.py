@@ -41,7 +41,7 @@ class Source(Protocol):
 
 
 class Detector(Protocol):
-    """Finds faces; `detect` may run in another thread than `refine`. Implementation: detectors/mtcnn."""
+    """Finds faces; several threads may use it at once. Implementation: detectors/mtcnn."""
 
     def detect(
         self, pictures: Sequence[Picture], regions: Sequence[tuple[int, int, int, int] | None] | None = None
@@ -93,7 +93,7 @@ class Embedder(Protocol):
 
 
 class Matcher(Protocol):
-    """Says who a vector is. Implementation: recognition/cosine."""
+    """Says who a vector is. Implementations: recognition/cosine, knn."""
 
     def match(self, embeddings: Float32) -> list[Identity]:
         """Return one answer a row of (N, D) float32 unit vectors, or means of such; "unknown" is one of the answers."""

@@ -131,7 +131,7 @@ class Track:
     """One face followed over time, as it stands in one frame.
 
     Attributes:
-        track_id: At least 1, unique in a run and never reused.
+        track_id: At least 1, unique in a source's run and never reused.
         xyxy: (4,) float32 px, clipped to the picture.
         landmarks: (5, 2) float32 px; None where the box is only predicted.
         score: The last detection's score.

@@ -30,7 +30,6 @@ LAYERS = (
     ("config",),
     ("build",),
     ("api",),
-    ("demo",),
     ("__init__",),
     ("cli",),
     ("__main__",),

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
-from streamer.pictures import UInt8
+from streamer.pictures import Picture, UInt8
 from streamer.pipeline import Pipeline
 from streamer.recognition.vote import TrackEvidence, one_name_once, view_quality
 from streamer.trackers.kalman import KalmanTracker
-from streamer.types import Annotation, FrameResult, Identity, Track
+from streamer.types import Annotation, Faces, Float32, FrameResult, Identity, Track
 from tests.fakes import (
     BLUE,
     GREEN,
@@ -154,6 +154,58 @@ def test_a_track_back_from_absence_is_embedded_at_once() -> None:
     assert sum(bench.embedder.calls) == 4
 
 
+@pytest.mark.parametrize("gap_frames", [0, 20])
+def test_a_track_that_another_person_took_over_is_renamed_within_a_second(gap_frames: int) -> None:
+    """However long it was sure of its name; nothing but the face's look tells."""
+    red, green = draw([(50, 50, RED)]), draw([(50, 50, GREEN)])
+    policy = LabelPolicy(refresh_seconds=0.5, left_after_seconds=2.0)
+    bench = Bench(policy)
+    bench.pipeline = Pipeline(
+        bench.detector,
+        lambda: KalmanTracker(max_lost_seconds=2.0),
+        TrackLabeller(Recognition(bench.embedder, ColourMatcher()), None, policy),
+        detect_cuts=False,
+    )
+    results = bench.run([red] * 150 + [draw([])] * gap_frames + [green] * 50)
+    events = [event for result in results for event in result.events]
+    assert [(event.kind, event.name) for event in events] == [
+        ("appeared", None),
+        ("identified", "Rosa"),
+        ("renamed", "Greta"),
+    ]
+    assert events[-1].pts_seconds - (150 + gap_frames) / 25 < 1.0
+    assert names_by_track(results[-1]) == {1: "Greta"}
+
+
+def test_one_odd_look_changes_no_name() -> None:
+    bench = Bench(LabelPolicy(refresh_seconds=0.2, embed_every_seconds=0.2))
+    pictures = [draw([(50, 50, RED)])] * 80
+    pictures[50] = draw([(50, 50, GREEN)])  # a frame in which the track is looked at
+    names = {name for result in bench.run(pictures) for name in names_by_track(result).values()}
+    assert names == {"Rosa"}
+    assert sum(bench.embedder.calls) == 16
+
+
+def test_a_face_with_equal_landmarks_is_not_looked_at() -> None:
+    class Pointless(SquareDetector):
+        def detect(self, pictures: Sequence[Picture], regions: object = None) -> list[Faces]:
+            found = super().detect(pictures)
+            return [Faces(faces.xyxy, faces.scores, np.zeros_like(faces.landmarks)) for faces in found]
+
+    bench = Bench()
+    bench.pipeline = Pipeline(Pointless(), KalmanTracker, TrackLabeller(None, GreyEmotion()), detect_every_seconds=0)
+    assert bench.run([draw([(50, 50, RED)])] * 3)[-1].annotations[0].emotion is None
+
+
+def test_a_source_that_begins_again_is_searched_at_once_and_inherits_nothing() -> None:
+    bench = Bench()
+    bench.run([draw([(50, 50, RED)])] * 10)
+    bench.pipeline.begin("drawn")
+    results = bench.run([draw([(50, 50, GREEN)])] * 3)
+    assert results[0].scanned
+    assert names_by_track(results[0]) == {1: "Greta"}
+
+
 def test_no_more_crops_a_frame_are_embedded_than_the_budget_allows() -> None:
     bench = Bench(LabelPolicy(embeddings_per_frame=2, sure_probability=1.0))
     row = draw([(10 + 60 * column, 50, RED) for column in range(5)])
@@ -195,6 +247,34 @@ def identity(name: str | None, similarity: float) -> Identity:
 def test_a_name_goes_to_the_most_similar_face_only() -> None:
     resolved = one_name_once([identity("Ana", 0.94), None, identity("Ana", 0.97), identity("Ben", 0.95)])
     assert [answer.name if answer else "-" for answer in resolved] == [None, "-", "Ana", "Ben"]
+
+
+def test_an_advantage_decides_between_close_claims() -> None:
+    close = [identity("Ana", 0.95), identity("Ana", 0.96)]
+    assert [answer.name if answer else "-" for answer in one_name_once(close, [0.02, 0.0])] == ["Ana", None]
+    assert [answer.name if answer else "-" for answer in one_name_once(close, [0.005, 0.0])] == [None, "Ana"]
+
+
+def test_a_name_does_not_jump_between_two_like_faces() -> None:
+    """Similarities that waver by .01 around each other: the first holder keeps the name."""
+
+    class Wavering(ColourMatcher):
+        calls = 0
+
+        def match(self, embeddings: Float32) -> list[Identity]:
+            Wavering.calls += 1
+            return [
+                Identity("Rosa", 0.95 + 0.01 * ((index + Wavering.calls) % 2), 0.9, 0.1)
+                for index in range(len(embeddings))
+            ]
+
+    bench = Bench(LabelPolicy(embed_every_seconds=0.04, sure_probability=1.0))
+    labeller = TrackLabeller(Recognition(bench.embedder, Wavering()), None, LabelPolicy(embed_every_seconds=0.04))
+    bench.pipeline = Pipeline(bench.detector, KalmanTracker, labeller)
+    results = bench.run([draw([(20, 50, RED), (200, 50, RED)])] * 50)
+    kinds = [event.kind for result in results for event in result.events]
+    assert kinds.count("identified") == 1
+    assert kinds.count("renamed") == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["Ana", "Ben", None]), st.floats(-1, 1)), max_size=8))

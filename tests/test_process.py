@@ -232,6 +232,18 @@ class TestBadInput:
             assert what in line.lower()
 
     @pytest.mark.usefixtures("refused")
+    def test_a_missing_file_makes_no_folder(self) -> None:
+        assert self.error_of("process", "nope.mp4", "-o", "new/sub/out.mp4")[0] == 3
+        assert not Path("new").exists()
+
+    @pytest.mark.usefixtures("refused")
+    def test_a_part_of_pictures(self) -> None:
+        assert cv2.imwrite("one.png", np.zeros((40, 40, 3), np.uint8))
+        code, line = self.error_of("process", "one.png", "-o", "out.mp4", "--start", "1")
+        assert code == 2
+        assert "start and end are for videos" in line
+
+    @pytest.mark.usefixtures("refused")
     def test_an_audio_only_file(self, tmp_path: Path) -> None:
         import wave
 

@@ -10,7 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from streamer.errors import SinkError, SourceLostError, StreamerError
+from streamer.errors import SinkError, SourceLostError, StreamerError, UsageError
 from streamer.labels import TrackLabeller
 from streamer.pictures import Canvas, Picture
 from streamer.pipeline import Pipeline
@@ -121,6 +121,98 @@ def test_a_sink_that_cannot_open_closes_those_that_did() -> None:
         run([Route(source, [first, Closed()])], pipeline(), draw=draw_plain)
     assert first.closed == [Ending.FAILED]
     assert source.delivered == 0
+    assert source.closed == 1
+
+
+def test_a_failure_in_the_last_frames_keeps_every_output_from_looking_complete() -> None:
+    """The queues are still full when the source ends: the failure is seen only while they are emptied."""
+    good, bad = ListSink(), ListSink(fails_at=7, error=SinkError("disk full"))
+    settings = RunSettings(batch_size=1, queue_frames=8)
+    with pytest.raises(SinkError, match="disk full"):
+        run([Route(DrawnSource(picture, 8), [good, bad])], pipeline(), draw=draw_plain, settings=settings)
+    assert (good.closed, bad.closed) == ([Ending.FAILED], [Ending.FAILED])
+
+
+def test_the_first_error_of_a_sink_is_the_one_that_is_told() -> None:
+    class Worse(ListSink):
+        def close(self, ending: Ending) -> None:
+            super().close(ending)
+            raise OSError("cannot close")
+
+    good = ListSink()
+    bad = Worse(fails_at=2, error=SinkError("disk full"))
+    with pytest.raises(SinkError, match="disk full"):
+        run([Route(DrawnSource(picture, 30), [bad, good])], pipeline(), draw=draw_plain)
+    assert good.closed == [Ending.FAILED]
+
+
+def test_two_sources_of_one_name_are_refused() -> None:
+    routes = [Route(DrawnSource(picture, 3), [ListSink()]), Route(DrawnSource(picture, 3), [ListSink()])]
+    with pytest.raises(UsageError, match="two sources have one source_id"):
+        run(routes, pipeline(), draw=draw_plain)
+
+
+def test_a_source_that_fails_on_closing_is_told() -> None:
+    class Stuck(DrawnSource):
+        def close(self) -> None:
+            raise OSError("device busy")
+
+    with pytest.raises(StreamerError, match="device busy"):
+        run([Route(Stuck(picture, 3), [ListSink()])], pipeline(), draw=draw_plain)
+
+
+def test_a_pipeline_serves_one_video_after_another() -> None:
+    shared = pipeline()
+    for _ in range(2):
+        sink = ListSink()
+        run([Route(DrawnSource(picture, 12), [sink])], shared, draw=draw_plain)
+        assert sink.results[0].scanned
+        assert [a.track.track_id for a in sink.results[0].annotations] == [1]
+
+
+def test_a_stop_after_the_last_frame_changes_nothing() -> None:
+    stop, sink = StopRequest(), ListSink()
+
+    def late(result: FrameResult) -> None:
+        if result.frame.index == 9:
+            stop.set()
+
+    report = run([Route(DrawnSource(picture, 10), [sink])], pipeline(), draw=draw_plain, stop=stop, on_result=late)
+    assert not report.is_interrupted
+    assert sink.closed == [Ending.COMPLETE]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"queue_frames": 0}, {"scan_threads": 0}, {"max_wait_seconds": -1}]
+)
+def test_settings_with_which_nothing_would_move_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        RunSettings(**wrong)
+
+
+@pytest.mark.parametrize("scan_threads", [1, 4])
+def test_an_iteration_abandoned_at_any_moment_ends_its_threads(scan_threads: int) -> None:
+    for count in (1, 2, 5, 9):
+        source = DrawnSource(picture, 400)
+        settings = RunSettings(batch_size=2, queue_frames=2, scan_threads=scan_threads)
+        with closing(results([source], pipeline(), settings=settings)) as stream:
+            for _ in range(count):
+                next(stream)
+        assert source.closed >= 1
+
+
+def test_a_search_that_fails_in_a_scan_thread_is_raised() -> None:
+    class Late(SquareDetector):
+        def detect(self, pictures: Sequence[Picture], regions: object = None) -> list[Faces]:
+            if len(self.scanned) == 3:
+                raise ValueError("bad picture")
+            return super().detect(pictures)
+
+    broken = Pipeline(Late(), KalmanTracker, TrackLabeller(None, None), detect_every_seconds=0)
+    source = DrawnSource(picture, 100)
+    with pytest.raises(ValueError, match="bad picture"):
+        list(results([source], broken, settings=RunSettings(batch_size=2, scan_threads=3)))
+    assert source.closed >= 1
 
 
 def test_a_stage_s_error_closes_everything() -> None:
@@ -185,7 +277,8 @@ def test_an_abandoned_iteration_closes_its_source() -> None:
     assert source.delivered < 50
 
 
-def test_a_slow_sink_holds_a_file_s_frames_within_the_bounds() -> None:
+@pytest.mark.parametrize("scan_threads", [1, 4])
+def test_a_slow_sink_holds_a_file_s_frames_within_the_bounds(scan_threads: int) -> None:
     class Slow(ListSink):
         waiting = 0
 
@@ -195,10 +288,10 @@ def test_a_slow_sink_holds_a_file_s_frames_within_the_bounds() -> None:
             gate.wait(0.01)
 
     gate, sink, source = threading.Event(), Slow(), DrawnSource(picture, 60)
-    run([Route(source, [sink])], pipeline(), draw=draw_plain, settings=RunSettings(batch_size=4, queue_frames=4))
+    run([Route(source, [sink])], pipeline(), draw=draw_plain, settings=RunSettings(4, 0.05, 4, scan_threads))
     assert len(sink.results) == 60
-    # One frame in the sink, its queue, three batches (followed, waiting, scanned), the grabber's queue, one being read.
-    assert sink.waiting <= 1 + 4 + 3 * 4 + 4 + 1
+    # One frame in the sink and its queue; a batch followed, one waiting and one searched a scan thread; the grabber's.
+    assert sink.waiting <= (1 + 4) + 4 * (1 + 2 * scan_threads) + (4 + 1)
 
 
 def test_a_live_source_s_full_queue_drops_its_oldest_and_counts() -> None:

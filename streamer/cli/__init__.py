@@ -16,10 +16,10 @@ import typer
 
 from streamer.cli import config, demo, doctor, models, people, process
 from streamer.cli.libraries import explain_import_error
+from streamer.cli.options import INTERRUPTED
 from streamer.cli.output import LogLevel, print_error, set_up_logging
 from streamer.errors import StreamerError
 
-INTERRUPTED = 130
 _UNEXPECTED = 1
 _USAGE = 2
 

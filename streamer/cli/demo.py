@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamer.cli.options import INTERRUPTED
 from streamer.cli.output import printable
 
 if TYPE_CHECKING:
     from streamer.build import Models
     from streamer.recognition.gallery import Gallery
     from streamer.sources.synthetic import Portrait
-
-_INTERRUPTED = 130
 
 
 def demo(
@@ -54,7 +53,7 @@ def demo(
     typer.echo(printable(f"annotated video: {outputs.video}"))
     typer.echo(printable(f"results:         {outputs.results}"))
     if report.is_interrupted:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
 
 
 def _gallery_of(portrait: Portrait, models: Models) -> Gallery:

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from streamer.errors import SinkError, SourceOpenError, UsageError
+from streamer.errors import SinkError, SourceOpenError, UsageError, printable
 
 DEFAULT_FOLDER = Path("recordings")
 _VIDEO, _RESULTS = ".mp4", ".jsonl"
@@ -29,6 +29,12 @@ def expand(patterns: Sequence[str]) -> list[Path]:
             raise SourceOpenError(f"{pattern}: no file matches this pattern; check the folder and the ending")
         paths.update(dict.fromkeys(map(Path, matches)))
     return list(paths)
+
+
+def check_exists(path: Path) -> None:
+    """Raise SourceOpenError for an input that is not there, before a folder is made for its outputs."""
+    if not path.exists():
+        raise SourceOpenError(f"{printable(path)} does not exist; check the name and the folder")
 
 
 def video_paths(inputs: Sequence[Path], output: Path | None) -> list[Path]:

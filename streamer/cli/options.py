@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+INTERRUPTED = 130  # the exit code after Ctrl-C or SIGTERM
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", metavar="FILE", help="YAML file of settings; see configs/ for examples."),
@@ -16,7 +18,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="SECTION.KEY=VALUE",
-        help="Set one key, before file and environment; may be given several times.",
+        help="Set one key; wins over file and environment; may be given several times.",
     ),
 ]
 GalleryFolder = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamer.cli.options import ConfigFile, DeviceName, GalleryFolder, Overrides
+from streamer.cli.options import INTERRUPTED, ConfigFile, DeviceName, GalleryFolder, Overrides
 from streamer.cli.output import print_error, printable
 from streamer.errors import StreamerError, UsageError
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from streamer.api import Processor
     from streamer.build import Outputs
     from streamer.cli.progress import Meter
-
-_INTERRUPTED = 130
 
 
 def process(
@@ -63,7 +61,7 @@ def process(
 ) -> None:
     """Find, follow and name the faces of videos; write an annotated video and a results file for each."""
     from streamer.build import Outputs
-    from streamer.cli.inputs import expand, make_folders, results_paths, video_paths
+    from streamer.cli.inputs import expand, results_paths, video_paths
     from streamer.config import load_config
 
     if no_video and output is not None:
@@ -82,7 +80,6 @@ def process(
     paths = expand(inputs)
     videos = None if no_video else video_paths(paths, output)
     records = results_paths(paths, results, videos)
-    make_folders([*(videos or []), *records])
     outputs = [Outputs(None, record) for record in records]
     if videos is not None:
         outputs = [Outputs(video, record) for video, record in zip(videos, records, strict=True)]
@@ -101,9 +98,13 @@ def process(
 
 def _process_all(processor: Processor, jobs: Sequence[tuple[Path, Outputs]], overwrite: bool, shown: Meter) -> int:
     """Process file after file; a bad one does not keep the others from being done. Return the exit code."""
+    from streamer.cli.inputs import check_exists, make_folders
+
     code = 0
     for path, outputs in jobs:
         try:
+            check_exists(path)
+            make_folders([output for output in (outputs.video, outputs.results) if output is not None])
             report = processor.process(
                 path,
                 outputs,
@@ -125,5 +126,5 @@ def _process_all(processor: Processor, jobs: Sequence[tuple[Path, Outputs]], ove
             rate = f"{report.stats.frames} frames at {report.stats.fps:.1f} fps{skipped}"
             typer.echo(printable(f"{path}: {rate}; wrote {written}"))
         if report.is_interrupted:
-            return _INTERRUPTED
+            return INTERRUPTED
     return code
