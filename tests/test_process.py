@@ -206,6 +206,39 @@ def cut_in_half(clip: Path, path: Path) -> Path:
     return path
 
 
+@pytest.mark.shared_data
+@pytest.mark.timeout(180)
+class TestRealVideo:
+    def test_nobody_in_the_street_is_given_a_celebrity_s_name(self, shared_data: Path) -> None:
+        video, people = shared_data / "videos" / "crowd_1080p.mp4", shared_data / "celebrities" / "gallery"
+        assert streamer("process", video, "--people", people, "-o", "recordings/crowd.mp4") == 0
+        assert pts_of(Path("recordings/crowd.mp4")) == pytest.approx(pts_of(video))
+        assert sound_of(Path("recordings/crowd.mp4")) == sound_of(video)
+        frames = frames_in(Path("recordings/crowd.jsonl"))
+        assert len(frames) == 105
+        identities = [face["identity"] for frame in frames for face in frame["faces"]]
+        assert len(identities) > 400
+        assert {identity["name"] for identity in identities if identity is not None} == {None}
+
+    def test_celebrities_are_named_on_other_pictures_of_them(self, shared_data: Path) -> None:
+        celebrities = shared_data / "celebrities"
+        assert streamer("people", "import", celebrities / "gallery", "--gallery", "g") == 0
+        options = ["--gallery", "g", "--no-video", "--results", "probes.jsonl"]
+        assert streamer("process", celebrities / "probes", *options) == 0
+        names = [
+            sorted(face["identity"]["name"] or "-" for face in frame["faces"])
+            for frame in frames_in(Path("probes.jsonl"))
+        ]
+        # In the last picture something that is no face is found beside the two.
+        assert [[name for name in row if name != "-"] for row in names] == [
+            ["alex_lacamoire"],
+            ["kit_harington"],
+            ["kit_harington", "rose_leslie"],
+            ["obama"],
+            ["biden", "obama"],
+        ]
+
+
 class TestBadInput:
     """Each is one line, the right exit code, and nothing left under the final name."""
 
