@@ -1,4 +1,4 @@
-"""Boxes and alignment as pure functions over arrays: IoU, clipping, squares, five-point similarity, cropping.
+"""Boxes and alignment as pure functions over arrays: IoU, clipping, five-point similarity, cropping.
 
 Boxes are xyxy in continuous pixel coordinates (x2 - x1 is the width). The similarity is Umeyama's least-squares
 estimate (IEEE TPAMI 13(4), 1991).
@@ -35,13 +35,6 @@ def clip(xyxy: Float, width: int, height: int) -> Float32:
     """Return (N, 4) or (4,) boxes clipped to a picture of `width` × `height` px."""
     limits = np.array([width, height, width, height], np.float32)
     return np.clip(xyxy, 0, limits).astype(np.float32)
-
-
-def square(xyxy: Float) -> Float32:
-    """Return (N, 4) squares with the boxes' centres and their longer sides."""
-    centres = (xyxy[:, :2] + xyxy[:, 2:]) / 2
-    halves = np.max(xyxy[:, 2:] - xyxy[:, :2], axis=1, keepdims=True) / 2
-    return np.concatenate([centres - halves, centres + halves], axis=1).astype(np.float32)
 
 
 def similarity_transform(source: Float, target: Float) -> npt.NDArray[np.float64]:

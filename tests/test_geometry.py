@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.geometry import aligned_crop, areas, clip, iou, similarity_transform, square
+from streamer.detectors.boxes import squares_about
+from streamer.geometry import aligned_crop, areas, clip, iou, similarity_transform
 from streamer.pictures import BgrPicture, Canvas, Picture, UInt8
 from streamer.types import Float32
 
@@ -61,7 +62,7 @@ def test_clipped_boxes_lie_in_the_picture_and_inner_ones_stay(xyxy: Float32, wid
 
 @given(box_lists)
 def test_squares_keep_centre_and_longer_side(xyxy: Float32) -> None:
-    squares = square(xyxy)
+    squares = squares_about(xyxy)
     sides = squares[:, 2:] - squares[:, :2]
     assert np.allclose(sides[:, 0], sides[:, 1], atol=1e-3)
     assert np.allclose(sides[:, 0], (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1, initial=0), atol=1e-3)
