@@ -247,6 +247,8 @@ def read_picture(path: Path) -> BgrPicture:
     Raises SourceOpenError where it is absent, no picture, damaged, or has more pixels than Pillow holds for sane.
     """
     Image.init()
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise SourceOpenError(f"{printable(path)} is no file; a pipe or device would be waited for without end")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

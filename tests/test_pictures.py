@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.pictures import BgrPicture, Canvas, I420Picture, UInt8
+from streamer.errors import SourceOpenError
+from streamer.pictures import BgrPicture, Canvas, I420Picture, UInt8, read_picture
 
 Double = npt.NDArray[np.float64]
 
@@ -145,3 +149,10 @@ def test_planes_that_do_not_fit_together_are_refused() -> None:
         I420Picture(y, u[:-1], v)
     with pytest.raises(ValueError, match="y must be"):
         I420Picture(y[0], u, v)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(SourceOpenError, match="is no file"):
+        read_picture(tmp_path / "pipe.jpg")
