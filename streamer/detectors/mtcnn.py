@@ -127,9 +127,7 @@ class MtcnnDetector:
     def _propose(self, table: SummedArea, owner: int) -> Candidates:
         """First stage: P-Net over the pyramid, suppression in each level and over all, correction."""
         levels = [
-            _proposals(
-                self._nets.propose(table.level(int(table.height * scale + 1), int(table.width * scale + 1))), scale
-            )
+            _proposals(self._nets.propose(table, int(table.height * scale + 1), int(table.width * scale + 1)), scale)
             for scale in self._scales(table.height, table.width)
         ]
         rows_of_nine = np.concatenate([np.zeros((0, 9), np.float32), *levels])

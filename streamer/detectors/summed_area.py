@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+_ALL = slice(None)
 _MEAN, _SCALE = 127.5, 128.0  # pixel p enters the nets as (p - 127.5) / 128
 
 
@@ -43,12 +44,12 @@ class SummedArea:
             sums = pixels.cumsum(0, dtype=torch.int32).cumsum(1, dtype=torch.int32)
             self._table = torch.nn.functional.pad(sums, (0, 0, 1, 0, 1, 0))
 
-    def level(self, height: int, width: int) -> Tensor:
-        """Return the whole picture resized to (1, 3, height, width) float32, normalised, channels last."""
-        top, bottom = (edge.to(self._table.device) for edge in _bins(height, self.height))
+    def level(self, height: int, width: int, rows: slice = _ALL) -> Tensor:
+        """Return the picture resized to height × width, of that the `rows`: (1, 3, rows, width) float32, normalised."""
+        top, bottom = (edge[rows].to(self._table.device) for edge in _bins(height, self.height))
         left, right = (edge.to(self._table.device) for edge in _bins(width, self.width))
-        rows = self._table.index_select(0, bottom).sub_(self._table.index_select(0, top))
-        sums = rows.index_select(1, right).sub_(rows.index_select(1, left))
+        lines = self._table.index_select(0, bottom).sub_(self._table.index_select(0, top))
+        sums = lines.index_select(1, right).sub_(lines.index_select(1, left))
         counts = (bottom - top)[:, None] * (right - left)[None, :]
         return _normalised(sums, counts[..., None])[None].permute(0, 3, 1, 2)
 
