@@ -11,7 +11,7 @@ from streamer.config import Config
 from streamer.pictures import UInt8
 from streamer.pipeline import Pipeline
 from streamer.queues import StopRequest
-from streamer.recognition.enrol import enrol_folder
+from streamer.recognition.enrol import OnPhoto, enrol_folder
 from streamer.recognition.gallery import Gallery
 from streamer.runner import Route, RunReport, results, run
 from streamer.sinks.files import check_output
@@ -44,15 +44,28 @@ def open_source(source: AnySource, config: Config | None = None, *, fps: float =
     return ArraysSource(source, fps=fps)
 
 
-def people_from(folder: str | Path, config: Config | None = None, *, models: build.Models | None = None) -> Gallery:
+def people_from(
+    folder: str | Path,
+    config: Config | None = None,
+    *,
+    models: build.Models | None = None,
+    on_photo: OnPhoto | None = None,
+) -> Gallery:
     """Enrol a folder of photos, one folder a person, in memory only.
+
+    Args:
+        folder: The folder.
+        config: The settings; None: the defaults.
+        models: Nets that are loaded already; None: load them.
+        on_photo: Called with each photo's report as it is judged; what it raises ends the enrolment.
 
     Raises:
         GalleryError: The folder is empty, or a photo cannot be enrolled; tells which and why.
     """
     config = config or Config()
     models = models if models is not None else build.Models(config)
-    return enrol_folder(Path(folder), models.photo_detector(), models.embedder, build.embedder_id()).gallery
+    detector, embedder = models.photo_detector(), models.embedder
+    return enrol_folder(Path(folder), detector, embedder, build.embedder_id(), on_photo=on_photo).gallery
 
 
 def analyse(
@@ -88,6 +101,14 @@ def analyse(
         opened.close()
         raise
     yield from results([opened], pipeline, settings=settings)
+
+
+def check_outputs(outputs: build.Outputs, source: Path | None, *, overwrite: bool) -> None:
+    """Refuse outputs that could not be finished or would destroy something. Raises SinkError."""
+    for output, suffixes in ((outputs.video, VIDEO_SUFFIXES), (outputs.results, RESULTS_SUFFIXES)):
+        if output is not None:
+            sources = [source] if source is not None else []
+            check_output(output, sources=sources, suffixes=suffixes, overwrite=overwrite)
 
 
 @dataclass(slots=True)
@@ -136,10 +157,7 @@ class Processor:
             StreamerError: Nothing is left under the outputs' names; see `streamer.errors`.
         """
         path = source if isinstance(source, Path) else None
-        for output, suffixes in ((outputs.video, VIDEO_SUFFIXES), (outputs.results, RESULTS_SUFFIXES)):
-            if output is not None:
-                inputs = [path] if path is not None else []
-                check_output(output, sources=inputs, suffixes=suffixes, overwrite=overwrite)
+        check_outputs(outputs, path, overwrite=overwrite)
         opened = build.open_source(source, self.config) if isinstance(source, Path) else source
         stats = RunStats()
         try:

@@ -53,7 +53,7 @@ class LabelPolicy:
     better_quality: float = 1.4
     absence_seconds: float = 0.5
     min_face_pixels: float = 24.0
-    embeddings_per_frame: int = 4
+    embeddings_per_frame: int = 32
     emotion_every_seconds: float = 0.12
     emotion_smoothing_seconds: float = 0.5
     left_after_seconds: float = 1.0

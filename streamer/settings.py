@@ -45,9 +45,9 @@ class Section(BaseModel):
 class SourceSettings(Section):
     """See `Config.source`."""
 
-    start_seconds: float = Field(default=0.0, ge=0)
+    start_seconds: float = Field(default=0.0, ge=0, le=1e7)
     """Stream time in seconds at which a file's processing starts."""
-    end_seconds: float | None = Field(default=None, gt=0)
+    end_seconds: float | None = Field(default=None, gt=0, le=1e7)
     """Stream time in seconds at which a file's processing ends; null: at the file's end."""
     images_fps: float = Field(default=1.0, gt=0, le=1000)
     """Pictures a second that a sequence of images stands for, which sets their times."""
@@ -130,7 +130,7 @@ class LabelsSettings(Section):
     """Seconds between looks at who a face is, while that is unsure."""
     refresh_seconds: float = Field(default=3.0, ge=0, le=3600)
     """Seconds after which a face whose name is sure is looked at again."""
-    embeddings_per_frame: int = Field(default=4, ge=1, le=1000)
+    embeddings_per_frame: int = Field(default=32, ge=1, le=1000)
     """Faces of one frame that are looked at, the longest waiting first: bounds what a crowd costs."""
     min_face_pixels: int = Field(default=32, ge=12, le=4096)
     """Side in pixels from which a face is given a name and an emotion; smaller ones tell little."""

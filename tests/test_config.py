@@ -164,7 +164,7 @@ def test_without_a_gallery_given_it_lies_in_the_users_data_folder() -> None:
         ),
         ("detector:\n  min_face_pixels: 11\n", 2, ["at least 12"]),
         ("detector:\n  score_threshold: 0.4\n", 2, ["at least 0.5 and at most 1"]),
-        ("source:\n  end_seconds: .inf\n", 2, ["source.end_seconds is inf", "a number, above 0, or null"]),
+        ("source:\n  end_seconds: .inf\n", 2, ["source.end_seconds is inf", "above 0 and at most 1e+07, or null"]),
         ("recognition:\n  matcher: svm\n", 2, ["recognition.matcher is 'svm'", "cosine or knn"]),
         ("recognition:\n  gallery: 5\n", 2, ["recognition.gallery is 5", "a path or null"]),
         ("recognition:\n  gallery: ~no_such_user/x\n", 2, ["recognition.gallery", "a path or null"]),

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,26 @@ class TestProcess:
         assert len(errors) == 1
         assert "b.mp4" in errors[0]
 
+    def test_keeps_the_sound_of_a_file_whose_name_looks_like_an_address(self, clip: Path) -> None:
+        Path("a:b.mp4").write_bytes(clip.read_bytes())
+        assert streamer("process", "a:b.mp4", "-o", "out.mp4") == 0
+        assert sound_of(Path("out.mp4")) == sound_of(clip)
+
+    def test_names_every_face_of_a_group_in_a_single_picture(self, photos: Path) -> None:
+        picture = cv2.imread(str(next(photos.glob("*/*.png"))))
+        assert picture is not None
+        small = cv2.resize(picture, (160, 200), interpolation=cv2.INTER_AREA)
+        assert cv2.imwrite("group.png", np.tile(small, (2, 4, 1)))
+        assert streamer("process", "group.png", "--people", photos, "--no-video", "--results", "o.jsonl") == 0
+        faces = frames_in(Path("o.jsonl"))[0]["faces"]
+        assert len(faces) == 8
+        assert all(face["identity"] is not None for face in faces)
+
+    def test_works_where_stdout_and_stderr_are_closed(self, clip: Path, tmp_path: Path) -> None:
+        command = f'"{sys.executable}" -m streamer process "{clip}" --end 0.2 -o out.mp4 >&- 2>&-'
+        assert subprocess.run(command, shell=True, cwd=tmp_path, timeout=30).returncode == 0
+        assert len(pts_of(tmp_path / "out.mp4")) == 5
+
     def test_takes_a_folder_of_pictures(self) -> None:
         scene = two_people_scene(0.2)
         from streamer.sources.synthetic import SyntheticSource
@@ -265,6 +285,17 @@ class TestBadInput:
             assert what in line.lower()
 
     @pytest.mark.usefixtures("refused")
+    def test_a_name_that_is_too_long(self) -> None:
+        assert self.error_of("process", "a" * 300 + ".mp4", "-o", "out.mp4")[0] == 3
+
+    @pytest.mark.usefixtures("refused")
+    def test_what_is_wrong_is_told_before_photos_are_looked_at(
+        self, photos: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("streamer.api.people_from", lambda *_, **__: pytest.fail("photos were looked at"))
+        assert self.error_of("process", "nope.mp4", "-o", "out.mp4", "--people", photos)[0] == 3
+
+    @pytest.mark.usefixtures("refused")
     def test_a_missing_file_makes_no_folder(self) -> None:
         assert self.error_of("process", "nope.mp4", "-o", "new/sub/out.mp4")[0] == 3
         assert not Path("new").exists()
@@ -343,6 +374,20 @@ class TestBadInput:
         assert code == 6
         assert "pair.png" in line
         assert "2" in line
+
+
+class TestInterruption:
+    def test_a_request_during_enrolment_ends_it_after_the_photo_in_hand(
+        self, clip: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def enrol(*_: object, on_photo: Callable[[object], None], **__: object) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            on_photo(None)
+            pytest.fail("enrolment went on")
+
+        monkeypatch.setattr("streamer.api.people_from", enrol)
+        assert streamer("process", clip, "--people", photos, "-o", "out.mp4") == 130
+        assert not list(Path().glob("out*"))
 
 
 class TestPeople:

@@ -76,6 +76,18 @@ class TestEverySink:
         sink.close(ending)
         assert not list(tmp_path.glob("*.mp4"))
 
+    def test_an_interrupted_run_replaces_no_whole_file(self, make: Callable[[Path], Sink], tmp_path: Path) -> None:
+        for content in (b"", b"whole"):
+            sink = make(tmp_path)
+            sink.open(INFO)
+            sink.write(*drawn(0))
+            finals = [path.with_name(path.name.replace(".part", "")) for path in tmp_path.glob("*.part.*")]
+            for path in finals:
+                path.write_bytes(content) if content else path.unlink(missing_ok=True)
+            sink.close(Ending.INTERRUPTED)
+            for path in finals:
+                assert (path.read_bytes() == b"whole") == bool(content)
+
     def test_a_second_close_does_nothing(self, make: Callable[[Path], Sink], tmp_path: Path) -> None:
         sink = make(tmp_path)
         sink.open(INFO)

@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, cast
 
 import typer
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         arguments: Without the program's name; None: those of this process.
         environment: Where STREAMER_DEBUG is looked up.
     """
+    _open_absent_streams()
     words = global_options_first(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(words)
@@ -128,6 +130,14 @@ def global_options_first(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(word)
     return [*ours, *rest]
+
+
+def _open_absent_streams() -> None:
+    """Give Python something to write to where stdout or stderr was closed before the start (`>&-`)."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open as long as the process
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def _leave_closed_pipe() -> int:

@@ -21,7 +21,7 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     paths: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern)
-        if path.exists() or not glob.has_magic(pattern):
+        if not glob.has_magic(pattern) or path.exists():
             paths[path] = None
             continue
         matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
@@ -33,8 +33,11 @@ def expand(patterns: Sequence[str]) -> list[Path]:
 
 def check_exists(path: Path) -> None:
     """Raise SourceOpenError for an input that is not there, before a folder is made for its outputs."""
-    if not path.exists():
-        raise SourceOpenError(f"{printable(path)} does not exist; check the name and the folder")
+    try:
+        path.stat()
+    except OSError as error:
+        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise SourceOpenError(f"{printable(path)} {why}; check the name and the folder") from error
 
 
 def video_paths(inputs: Sequence[Path], output: Path | None) -> list[Path]:
@@ -82,7 +85,8 @@ def _in_folder(inputs: Sequence[Path], folder: Path, suffix: str, option: str) -
         raise UsageError(f"{option} {folder} is a file, but {len(inputs)} inputs need a folder; name one")
     taken: dict[Path, Path] = {}
     for path in inputs:
-        output = folder / f"{path.resolve().stem}{suffix}"
+        stem = path.stem if path.name not in ("", "..") else path.resolve().stem
+        output = folder / f"{stem}{suffix}"
         if output in taken:
             raise UsageError(f"{taken[output]} and {path} would both be written to {output}; process them one by one")
         taken[output] = path

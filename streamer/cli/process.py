@@ -89,11 +89,30 @@ def process(
 
     with stop_on_signals() as stop, meter() as shown:
         processor = Processor(config, stop=stop)
+        jobs = list(zip(paths, outputs, strict=True))
         if people is not None:
-            processor.gallery = people_from(people, config, models=processor.models)
-        code = _process_all(processor, list(zip(paths, outputs, strict=True)), overwrite, shown)
+            _check_only_job(jobs, overwrite)  # what is wrong is told before photos are looked at
+
+            def leave_if_asked(_report: object) -> None:
+                if stop.is_set():
+                    raise KeyboardInterrupt
+
+            processor.gallery = people_from(people, config, models=processor.models, on_photo=leave_if_asked)
+        code = _process_all(processor, jobs, overwrite, shown)
     if code:
         raise typer.Exit(code)
+
+
+def _check_only_job(jobs: Sequence[tuple[Path, Outputs]], overwrite: bool) -> None:
+    """Refuse at once what the only job would be refused for; of many, the others are still done."""
+    from streamer.api import check_outputs
+    from streamer.cli.inputs import check_exists, make_folders
+
+    if len(jobs) == 1:
+        path, outputs = jobs[0]
+        check_exists(path)
+        make_folders([output for output in (outputs.video, outputs.results) if output is not None])
+        check_outputs(outputs, path, overwrite=overwrite)
 
 
 def _process_all(processor: Processor, jobs: Sequence[tuple[Path, Outputs]], overwrite: bool, shown: Meter) -> int:
@@ -120,7 +139,7 @@ def _process_all(processor: Processor, jobs: Sequence[tuple[Path, Outputs]], ove
             continue
         if report.is_interrupted:
             typer.echo(printable(f"{path}: interrupted after {report.stats.frames} frames"), err=True)
-        if report.stats.frames:
+        if report.stats.frames and not (report.is_interrupted and overwrite):
             written = " and ".join(str(output) for output in (outputs.video, outputs.results) if output is not None)
             skipped = f", {report.stats.skipped} damaged packets skipped" if report.stats.skipped else ""
             rate = f"{report.stats.frames} frames at {report.stats.fps:.1f} fps{skipped}"

@@ -22,6 +22,8 @@ from av.stream import Discard
 
 _log = logging.getLogger(__name__)
 
+_TIMEOUT_SECONDS = 30.0  # for opening and for each read, as a file on a dead network drive never answers
+
 AudioPacket: TypeAlias = "Packet[AudioStream]"
 
 # What players read from each container, not merely what the format allows: FFmpeg would put PCM and Vorbis into MP4.
@@ -49,7 +51,13 @@ def open_audio(path: Path, output: OutputContainer, origin_seconds: Fraction) ->
         The track, or None where there is no sound, or none that can be read (which is logged).
     """
     try:
-        source = av.open(path)
+        # As the pictures' source does: absolute, or "a:b.mp4" were a protocol "a"; local files only.
+        source = av.open(
+            str(path.absolute()),
+            options={"protocol_whitelist": "file"},
+            timeout=_TIMEOUT_SECONDS,
+            metadata_errors="replace",
+        )
     except (av.FFmpegError, OSError) as error:
         _warn(path, error)
         return None

@@ -6,6 +6,7 @@ A name without `.part` therefore always holds a finished file, or what was there
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import av
 
 from streamer.errors import SinkError
+
+_LOG = logging.getLogger(__name__)
 
 # A full disk or a user's share of it; Windows has no EDQUOT.
 _NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -108,6 +111,18 @@ class PartFile:
     def keep(self) -> None:
         """Close, and leave what there is under the `.part` name; may be called more than once."""
         self._file.close()
+
+    def publish_part(self) -> None:
+        """As `publish`, for what an interrupted run wrote: it takes no whole file's place, but stays a part."""
+        if self._path.exists():
+            self.keep()
+            _LOG.warning(
+                "%s is left as it was; what was written before the interruption is %s",
+                self._path,
+                part_path(self._path),
+            )
+        else:
+            self.publish()
 
     def publish(self) -> None:
         """Close and give the file its final name, in place of whatever had it."""

@@ -92,8 +92,10 @@ class ResultsSink:
         part, self._part = self._part, None
         try:
             part.keep()
-            if ending is not Ending.FAILED:
+            if ending is Ending.COMPLETE:
                 part.publish()
+            elif ending is Ending.INTERRUPTED:
+                part.publish_part()
         except OSError as error:
             self._error = write_error(self._path, error)
             raise self._error from error

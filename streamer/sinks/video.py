@@ -121,8 +121,10 @@ class VideoSink:
                 return
             with contextlib.closing(movie):
                 movie.finish(math.inf if ending is Ending.COMPLETE else movie.end_of_pictures_seconds)
-            if ending is not Ending.FAILED:
+            if ending is Ending.COMPLETE:
                 part.publish()
+            elif ending is Ending.INTERRUPTED:
+                part.publish_part()
         except (av.FFmpegError, OSError) as error:
             self._error = write_error(self._path, error)
             raise self._error from error

@@ -86,6 +86,9 @@ class VideoFile:
             except av.FFmpegError as error:
                 failures += 1
                 reason = error.strerror
+            except IndexError:  # PyAV, where a damaged table announces a stream that was not there before
+                failures += 1
+                reason = "its table of streams is damaged"
         self.fault = reason
 
     def _decode(self, packet: av.Packet[VideoStream] | None) -> list[VideoFrame]:
