@@ -272,3 +272,25 @@ def test_a_write_that_the_disk_takes_in_pieces_is_whole(tmp_path: Path) -> None:
     part._file = sluggish  # type: ignore[assignment]
     assert part.write(bytes(range(100))) == 100
     assert sluggish.taken == bytes(range(100))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks and links as POSIX has them")
+class TestPartFile:
+    def test_two_runs_do_not_write_one_output(self, tmp_path: Path) -> None:
+        first = PartFile(tmp_path / "out.mp4")
+        first.write(b"first")
+        with pytest.raises(SinkError, match="another run is writing it"):
+            PartFile(tmp_path / "out.mp4")
+        first.publish()
+        assert (tmp_path / "out.mp4").read_bytes() == b"first"
+        second = PartFile(tmp_path / "out.mp4")
+        second.write(b"2")
+        second.publish()
+        assert (tmp_path / "out.mp4").read_bytes() == b"2"
+
+    def test_a_part_that_is_a_link_is_not_written_through(self, tmp_path: Path) -> None:
+        (tmp_path / "precious.txt").write_text("precious")
+        (tmp_path / "out.part.mp4").symlink_to(tmp_path / "precious.txt")
+        with pytest.raises(OSError, match=r"[Ss]ymbolic link"):
+            PartFile(tmp_path / "out.mp4")
+        assert (tmp_path / "precious.txt").read_text() == "precious"

@@ -84,7 +84,7 @@ def process(
     if videos is not None:
         outputs = [Outputs(video, record) for video, record in zip(videos, records, strict=True)]
 
-    from streamer.api import Processor, people_from
+    from streamer.api import Processor
     from streamer.cli.progress import meter, stop_on_signals
 
     with stop_on_signals() as stop, meter() as shown:
@@ -92,15 +92,21 @@ def process(
         jobs = list(zip(paths, outputs, strict=True))
         if people is not None:
             _check_only_job(jobs, overwrite)  # what is wrong is told before photos are looked at
-
-            def leave_if_asked(_report: object) -> None:
-                if stop.is_set():
-                    raise KeyboardInterrupt
-
-            processor.gallery = people_from(people, config, models=processor.models, on_photo=leave_if_asked)
+            _enrol(people, processor)
         code = _process_all(processor, jobs, overwrite, shown)
     if code:
         raise typer.Exit(code)
+
+
+def _enrol(people: Path, processor: Processor) -> None:
+    """Give the processor a gallery of its own; a stop request ends that after the photo in hand."""
+    from streamer.api import people_from
+
+    def leave_if_asked(_report: object) -> None:
+        if processor.stop.is_set():
+            raise KeyboardInterrupt
+
+    processor.gallery = people_from(people, processor.config, models=processor.models, on_photo=leave_if_asked)
 
 
 def _check_only_job(jobs: Sequence[tuple[Path, Outputs]], overwrite: bool) -> None:

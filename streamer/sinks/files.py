@@ -87,11 +87,31 @@ class PartFile:
 
     Raises:
         OSError: It cannot be made.
+        SinkError: Another run is writing it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = part_path(path).open("wb", buffering=0)
+        # Never through a link, which may lead to a file that is nobody's part; emptied only once it is ours.
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        self._file = os.fdopen(os.open(part_path(path), flags, 0o666), "r+b", buffering=0)
+        try:
+            self._claim()
+            self._file.truncate(0)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _claim(self) -> None:
+        """Lock the file for as long as it is open, where the system has such locks."""
+        try:
+            import fcntl
+        except ImportError:  # Windows refuses by itself to replace a file that is open
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SinkError(f"cannot write {self._path}: another run is writing it; choose another name") from error
 
     def write(self, chunk: bytes) -> int:
         """Write all of `chunk`; a disk that takes only a part of it raises at the next attempt."""
