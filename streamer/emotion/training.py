@@ -6,6 +6,8 @@ steps and down a cosine to zero, batches of 96, gradients clipped at 5; what is 
 
 What was reached: FER+ valid, majority protocol, seven classes, logits averaged with the flip, 3,175 pictures: 87.8 %,
 balanced 76.6 %; 60 epochs, seed 0, 47 minutes on one thread of an AMD EPYC. Published VGG13: 85.0 % (test).
+The shipped file comes from the draft of this module: the same recipe, but other random numbers, so a new training gives
+another file of about the same accuracy. Of this module itself the first two of four epochs were run: 72.9 and 78.1 %.
 """
 
 from __future__ import annotations
