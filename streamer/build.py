@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-# Read by OpenMP when torch is loaded, which the imports below do. By default its threads spin while they wait for each
+# Read by OpenMP when torch is loaded, which may happen below. By default its threads spin while they wait for each
 # other; beside a decoder and an encoder on two cores that cost up to seven times the whole run's CPU time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,13 @@ from pathlib import Path
 from streamer import weights
 from streamer.annotate import AnnotateStyle, Annotator
 from streamer.config import Config
+from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
 from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.errors import UsageError, printable
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
+from streamer.openvino_runtime import Precision
 from streamer.pictures import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
 from streamer.queues import RunSettings
@@ -28,13 +30,24 @@ from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
 from streamer.recognition.gallery import EmbedderId, Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
+from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
 from streamer.sources.images import ImagesSource
 from streamer.sources.video import VideoSource
-from streamer.stages import Detector, Embedder, EmotionClassifier, Matcher, Sink, Source, Tracker
+from streamer.spans import SpanFollower, SpanPolicy
+from streamer.stages import Crops, Detector, Embedder, EmotionClassifier, Matcher, Sink, Source, Tracker
 from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
+from streamer.types import Float32
+
+# P-Net's score from which R-Net looks, and how the nets compute: the reference's where every frame is searched, or one
+# picture alone. What a thriftier search misses in one frame of a video it finds in another, and follows it to there.
+_EXACT: tuple[float, Precision] = (0.6, "float32")
+_THRIFTY: tuple[float, Precision] = (0.7, "fastest")
+# Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
+_FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
+_PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
 
 
 class Models:
@@ -42,14 +55,17 @@ class Models:
 
     Args:
         config: Which, and with what thresholds.
+        stats: Where the times of the detector's stages go.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self.device: Device = select_device(config.runtime.device, config.runtime.threads)
+    def __init__(self, config: Config, stats: RunStats | None = None) -> None:
+        self._config, self._stats = config, stats
+        self.device: Device = select_device(config.runtime.device, config.runtime.threads, config.runtime.backend)
         limit_memory_arenas()
-        apply_thread_limits(max(1, self.device.threads // scan_threads(self.device)))
-        self._placement = placement(self.device)
+        apply_thread_limits(self.device, max(1, self.device.threads // scan_threads(self.device)))
+        # Beside the scan threads the pipeline's own looks near the faces.
+        self._callers = scan_threads(self.device) + 1
+        self._nets: dict[Precision, CascadeNets] = {}
         self._detector: Detector | None = None
         self._embedder: Embedder | None = None
         self._emotion: EmotionClassifier | None = None
@@ -59,33 +75,67 @@ class Models:
         """The detector of videos: it reports doubtful faces too, with which the tracker may continue a track."""
         if self._detector is None:
             low = min(self._config.tracker.low_score_threshold, self._config.detector.score_threshold)
-            self._detector = self._make_detector(low)
+            is_every_frame = self._config.tracker.detect_every_seconds == 0
+            self._detector = self._make_detector(low, *(_EXACT if is_every_frame else _THRIFTY))
         return self._detector
 
     def photo_detector(self) -> Detector:
         """Return the detector of single pictures: sure faces only."""
-        return self._make_detector(self._config.detector.score_threshold)
+        return self._make_detector(self._config.detector.score_threshold, *_EXACT)
 
-    def _make_detector(self, score_threshold: float) -> Detector:
+    def _make_detector(self, score_threshold: float, proposal_threshold: float, precision: Precision) -> Detector:
+        if precision not in self._nets:
+            self._nets[precision] = self._cascade_nets(precision)
         return MtcnnDetector(
-            *self._placement,
+            self._nets[precision],
             score_threshold=score_threshold,
             min_face_pixels=self._config.detector.min_face_pixels,
+            proposal_threshold=proposal_threshold,
+            stats=self._stats,
         )
+
+    # Backends are imported where they are chosen: torch alone takes a second and 0.6 GB.
+
+    def _cascade_nets(self, precision: Precision) -> CascadeNets:
+        if self.device.backend == "openvino":
+            from streamer.detectors.mtcnn_openvino import OpenVinoCascade
+
+            return OpenVinoCascade(callers=self._callers, precision=precision)
+        from streamer.detectors.mtcnn_torch import TorchCascade
+
+        return TorchCascade(*placement(self.device))
 
     @property
     def embedder(self) -> Embedder:
         """The net that turns a face into a vector."""
         if self._embedder is None:
-            self._embedder = DlibEmbedder(*self._placement)
+            self._embedder = DlibEmbedder(self._resnet())
         return self._embedder
+
+    def _resnet(self) -> Callable[[Crops], Float32]:
+        if self.device.backend == "openvino":
+            from streamer.recognition.dlib_openvino import OpenVinoResNet
+
+            return OpenVinoResNet(precision="fastest")
+        from streamer.recognition.dlib_torch import TorchResNet
+
+        return TorchResNet(*placement(self.device))
 
     @property
     def emotion(self) -> EmotionClassifier | None:
         """The net that reads emotions; None where the configuration switches it off."""
         if self._emotion is None and self._config.emotion.enabled:
-            self._emotion = FerPlusClassifier(*self._placement)
+            self._emotion = FerPlusClassifier(self._emotion_net())
         return self._emotion
+
+    def _emotion_net(self) -> Callable[[Crops], Float32]:
+        if self.device.backend == "openvino":
+            from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
+
+            return OpenVinoEmotionNet(precision="fastest")
+        from streamer.emotion.ferplus_torch import TorchEmotionNet
+
+        return TorchEmotionNet(*placement(self.device))
 
 
 def embedder_id() -> EmbedderId:
@@ -125,11 +175,35 @@ def build_labeller(config: Config, models: Models, gallery: Gallery) -> TrackLab
 
 
 def build_tracker(config: Config) -> Tracker:
-    """Return a tracker for one source."""
+    """Return a tracker for one source whose frames do not wait."""
     return KalmanTracker(
         high_score=config.detector.score_threshold,
         max_predicted_seconds=config.tracker.max_predicted_seconds,
         max_lost_seconds=config.tracker.max_lost_seconds,
+    )
+
+
+def build_follower(config: Config, detector: Detector, stats: RunStats) -> SpanFollower:
+    """Return what follows the faces of one source whose frames wait for the next search."""
+    low = min(config.tracker.low_score_threshold, config.detector.score_threshold)
+    look_every = config.tracker.look_every_seconds
+    tracker = KalmanTracker(
+        high_score=low,
+        # A face that one look missed is found again by the next search, and followed back from there.
+        max_searched_seconds=1.5 * look_every,
+        max_lost_seconds=config.tracker.max_lost_seconds,
+    )
+    policy = SpanPolicy(look_every_seconds=look_every, sure_score=config.detector.score_threshold)
+    return SpanFollower(tracker, detector, policy, stats)
+
+
+def scan_policy(config: Config, usual_seconds: float) -> ScanPolicy:
+    """Return how often whole frames are searched; `usual_seconds`: unless it is set."""
+    every = config.tracker.detect_every_seconds
+    return ScanPolicy(
+        every_seconds=usual_seconds if every is None else every,
+        coarse_min_face_pixels=None if every == 0 else config.detector.min_face_pixels * _PYRAMID_STEP,
+        detect_cuts=config.tracker.detect_cuts,
     )
 
 
@@ -150,13 +224,16 @@ def build_pipeline(
         detector: Any object with a detector's methods, in place of the configured one.
         stats: Where the stages' times go.
     """
-    models = models if models is not None else Models(config)
+    stats = stats if stats is not None else RunStats()
+    models = models if models is not None else Models(config, stats)
+    detector = detector if detector is not None else models.detector
     return Pipeline(
-        detector if detector is not None else models.detector,
+        detector,
         partial(build_tracker, config),
         build_labeller(config, models, gallery),
-        detect_every_seconds=config.tracker.detect_every_seconds,
-        detect_cuts=config.tracker.detect_cuts,
+        scans=scan_policy(config, _LIVE_SCAN_SECONDS),
+        waiting_scans=scan_policy(config, _FILE_SCAN_SECONDS),
+        make_follower=partial(build_follower, config, detector, stats),
         stats=stats,
     )
 

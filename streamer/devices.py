@@ -7,8 +7,10 @@ are imported inside functions only, so that this module is cheap where nothing i
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import math
 import os
+import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 DtypeName = Literal["float32", "float16"]
+BackendName = Literal["auto", "openvino", "torch"]
+
+_NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 _M_ARENA_MAX = -8  # of malloc.h
 
@@ -40,12 +45,14 @@ class Device:
         torch_device: What torch calls it.
         dtype: What the nets compute in; half precision only where it is faster.
         threads: For the nets and OpenCV together, at least 1.
+        backend: What computes the nets.
     """
 
     name: str
     torch_device: Literal["cpu", "cuda", "mps"]
     dtype: DtypeName
     threads: int
+    backend: Literal["openvino", "torch"] = "torch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +99,48 @@ def bounded_threads(cpus: Cpus, wanted: int | None = None) -> int:
     return min(cpus.usable, wanted or cpus.physical or cpus.usable)
 
 
-def choose_device(name: DeviceName, accelerators: Accelerators, threads: int) -> Device:
+def choose_device(
+    name: DeviceName,
+    accelerators: Accelerators,
+    threads: int,
+    backend: BackendName = "auto",
+    openvino_problem: str = "",
+) -> Device:
     """Return the device that `name` stands for; "auto" is the first NVIDIA GPU that works, else the CPU.
 
+    On a CPU the nets run on OpenVINO, which is two to four times as fast as torch, unless `openvino_problem` says why
+    it cannot be used here; on a GPU they run on torch.
+
     Raises:
-        UsageError: The named device is not there; tells why and what to do.
+        UsageError: The named device or backend is not there, or they do not go together; tells why and what to do.
     """
     if name == "cuda" and accelerators.cuda_name is None:
         raise UsageError(f"device cuda: {accelerators.cuda_problem}, or use runtime.device=auto, which takes the CPU")
-    if name == "mps":
-        if not accelerators.has_mps:
-            raise UsageError("device mps: torch finds no Apple GPU here; use runtime.device=auto")
-        return Device("Apple GPU", "mps", "float32", threads)
-    if name != "cpu" and accelerators.cuda_name is not None:
-        return Device(accelerators.cuda_name, "cuda", "float16", threads)
-    return Device("CPU", "cpu", "float32", threads)
+    if name == "mps" and not accelerators.has_mps:
+        raise UsageError("device mps: torch finds no Apple GPU here; use runtime.device=auto")
+    has_gpu = name == "mps" or (name != "cpu" and accelerators.cuda_name is not None)
+    if backend == "openvino" and name in ("cuda", "mps"):
+        raise UsageError(
+            f"backend openvino runs on CPUs only; use runtime.device=cpu, or runtime.backend=torch for {name}"
+        )
+    if backend == "openvino" and openvino_problem:
+        raise UsageError(
+            f"backend openvino: {openvino_problem}; run: pip install openvino, or use runtime.backend=torch"
+        )
+    if has_gpu and backend != "openvino":
+        if name == "mps":
+            return Device("Apple GPU", "mps", "float32", threads)
+        return Device(str(accelerators.cuda_name), "cuda", "float16", threads)
+    on_openvino = backend != "torch" and not openvino_problem
+    return Device("CPU", "cpu", "float32", threads, "openvino" if on_openvino else "torch")
 
 
-def select_device(name: DeviceName, threads: int | None = None) -> Device:
+def select_device(name: DeviceName, threads: int | None = None, backend: BackendName = "auto") -> Device:
     """Look at this machine and return the device to compute on. Raises UsageError as `choose_device` does."""
-    accelerators = Accelerators() if name == "cpu" else probe_accelerators()  # a CUDA context alone costs 0.5 GB
-    return choose_device(name, accelerators, bounded_threads(probe_cpus(), threads))
+    # torch takes a second to import and 0.6 GB: it is asked only where there may be a GPU that is wanted.
+    is_asked = name in ("cuda", "mps") or (name == "auto" and backend != "openvino" and has_nvidia_driver())
+    accelerators = probe_accelerators() if is_asked else Accelerators()
+    return choose_device(name, accelerators, bounded_threads(probe_cpus(), threads), backend, openvino_problem())
 
 
 def placement(device: Device) -> tuple[torch.device, torch.dtype]:
@@ -134,16 +162,38 @@ def limit_memory_arenas() -> None:
         mallopt(_M_ARENA_MAX, 2)
 
 
-def apply_thread_limits(threads: int) -> None:
-    """Bound the threads of torch and OpenCV in this process; by default each takes all cores for itself."""
+def apply_thread_limits(device: Device, threads: int) -> None:
+    """Bound the threads of OpenCV and, where it computes, torch; by default each takes all cores for itself."""
     import cv2
-    import torch
 
-    torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+    if device.backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 # ---- probes
+
+
+def has_nvidia_driver() -> bool:
+    """Say whether an NVIDIA driver answers and knows of a GPU, without importing torch."""
+    for name in _NVIDIA_DRIVERS:
+        try:
+            driver = ctypes.CDLL(name)
+        except OSError:
+            continue
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            return count.value > 0
+    return False
+
+
+def openvino_problem() -> str:
+    """Say why OpenVINO cannot be used here; empty where it can."""
+    if platform.machine().lower() not in ("x86_64", "amd64", "aarch64", "arm64"):
+        return f"it is not made for {platform.machine()} processors"
+    return "" if importlib.util.find_spec("openvino") is not None else "it is not installed"
 
 
 def probe_accelerators() -> Accelerators:

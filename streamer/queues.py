@@ -9,12 +9,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from streamer.types import Frame
+from streamer.types import Frame, SourceInfo
 
 # How often whoever waits for frames looks whether it should stop; a signal handler cannot notify a condition.
 _POLL_SECONDS = 0.1
+# What the frames in one queue may hold.
+_QUEUE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +29,33 @@ class RunSettings:
         queue_frames: At most so many frames wait for the scan threads, and so many results for each sink.
         scan_threads: So many batches are searched whole at once; more than one needs a detector that several threads
             may use at a time.
+        ahead_frames: At most so many frames are planned and searched before those ahead of them are followed. As many
+            as lie between two searches keep the scan threads busy.
     """
 
     batch_size: int = 4
     max_wait_seconds: float = 0.05
-    queue_frames: int = 8
+    queue_frames: int = 4
     scan_threads: int = 1
+    ahead_frames: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "queue_frames", "scan_threads"):
+        for name in ("batch_size", "queue_frames", "scan_threads", "ahead_frames"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.max_wait_seconds < 0:
             raise ValueError(f"max_wait_seconds must not be negative, but is {self.max_wait_seconds}")
+
+    def within_memory(self, infos: Sequence[SourceInfo]) -> RunSettings:
+        """Return settings under which the frames of large pictures that wait hold no more memory than those of HD."""
+        frame_bytes = max(info.width * info.height * 3 // 2 for info in infos)
+        most = max(1, _QUEUE_BYTES // frame_bytes)
+        return replace(
+            self,
+            batch_size=min(self.batch_size, most),
+            queue_frames=min(self.queue_frames, most),
+            ahead_frames=min(self.ahead_frames, most),
+        )
 
 
 @dataclass(slots=True)

@@ -69,8 +69,9 @@ def results(
     """
     settings, stats, stop = settings or RunSettings(), stats or RunStats(), stop or StopRequest()
     _check_ids(sources)
+    settings = settings.within_memory([source.info for source in sources]) if sources else settings
     for source in sources:
-        pipeline.begin(source.info.source_id)
+        pipeline.begin(source.info)
     arrival = threading.Condition()
     with ExitStack() as stack:
         grabbers = []
@@ -78,12 +79,13 @@ def results(
             grabbers.append(Grabber(source, settings.queue_frames, arrival, stats))
             stack.callback(grabbers[-1].stop)
         batcher = Batcher([grabber.frames for grabber in grabbers], settings, arrival)
-        scanner = Scanner(batcher, pipeline, stop, settings.scan_threads)
+        scanner = Scanner(batcher, pipeline, stop, settings)
         stack.callback(scanner.stop)
         for grabber in grabbers:
             stack.callback(grabber.frames.close)
         for batch in scanner.batches():
             yield from pipeline.follow(batch)
+        yield from pipeline.finish()
     for grabber in grabbers:
         if grabber.error is not None and not stop.was_obeyed:
             raise grabber.error
@@ -123,6 +125,7 @@ def run(
     settings, stats, stop = settings or RunSettings(), stats or RunStats(), stop or StopRequest()
     sources = [route.source for route in routes]
     _check_ids(sources)
+    settings = settings.within_memory([source.info for source in sources]) if sources else settings
     threads: dict[str, list[SinkThread]] = {source.info.source_id: [] for source in sources}
     try:
         _open(routes, threads, settings, stats)

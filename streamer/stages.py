@@ -44,9 +44,16 @@ class Detector(Protocol):
     """Finds faces; several threads may use it at once. Implementation: detectors/mtcnn."""
 
     def detect(
-        self, pictures: Sequence[Picture], regions: Sequence[tuple[int, int, int, int] | None] | None = None
+        self,
+        pictures: Sequence[Picture],
+        regions: Sequence[tuple[int, int, int, int] | None] | None = None,
+        *,
+        min_face_pixels: float | None = None,
     ) -> list[Faces]:
-        """Search whole pictures, or in each only the given region (xyxy, whole px; None: all); one Faces a picture."""
+        """Search whole pictures, or in each only the given region (xyxy, whole px; None: all); one Faces a picture.
+
+        `min_face_pixels` is the smallest face to search for this time; None: the detector's own.
+        """
         ...
 
     def refine(self, pictures: Sequence[Picture], boxes: Sequence[Float32]) -> list[Faces]:
@@ -57,12 +64,16 @@ class Detector(Protocol):
 class Tracker(Protocol):
     """Follows faces by motion alone; one object a source. Implementation: trackers/kalman."""
 
-    def predict(self, pts_seconds: float) -> Float32:
-        """Return (M, 4) boxes where the live tracks should stand at `pts_seconds`; changes nothing."""
+    def predict(self, pts_seconds: float) -> dict[int, Float32]:
+        """Return by track_id the (4,) boxes where the tracks worth a look should stand then; changes nothing."""
         ...
 
     def update(self, frame: Frame, faces: Faces | None) -> list[Track]:
         """Take what was found (None: did not look; empty: found none) and return the tracks now in the picture."""
+        ...
+
+    def rejoin(self, newer: int, older: int) -> bool:
+        """Let the live track `newer` go on under the id of `older`, a lost one that it continues; False: it cannot."""
         ...
 
     def cut(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from streamer.errors import SinkError, StreamerError
 from streamer.pictures import Canvas
 from streamer.pipeline import Batch, Pipeline
-from streamer.queues import Batcher, FrameQueue, StopRequest
+from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats
 from streamer.types import Ending, Frame, FrameResult, SourceInfo
@@ -163,14 +163,16 @@ class Scanner:
     searched side by side. They are planned one after the other, and come out in that order.
     """
 
-    def __init__(self, batcher: Batcher, pipeline: Pipeline, stop: StopRequest, threads: int) -> None:
+    def __init__(self, batcher: Batcher, pipeline: Pipeline, stop: StopRequest, settings: RunSettings) -> None:
         self._batcher, self._pipeline, self._stop = batcher, pipeline, stop
         self._turn = threading.Lock()
-        self._searches: queue.Queue[_Search | None] = queue.Queue(threads)
+        batches_ahead = max(settings.scan_threads, -(-settings.ahead_frames // settings.batch_size))
+        self._searches: queue.Queue[_Search | None] = queue.Queue(batches_ahead)
         self._error: Exception | None = None
         self._is_abandoned = self._is_ended = False
         self._threads = [
-            threading.Thread(target=self._run, name=f"scan-{number}", daemon=True) for number in range(threads)
+            threading.Thread(target=self._run, name=f"scan-{number}", daemon=True)
+            for number in range(settings.scan_threads)
         ]
         for thread in self._threads:
             thread.start()

@@ -54,7 +54,9 @@ class SquareDetector:
         self.scanned: list[int] = []
         self.refined: list[int] = []
 
-    def detect(self, pictures: Sequence[Picture], regions: object = None) -> list[Faces]:
+    def detect(
+        self, pictures: Sequence[Picture], regions: object = None, *, min_face_pixels: float | None = None
+    ) -> list[Faces]:
         self.scanned.append(len(pictures))
         return [squares_in(picture) for picture in pictures]
 

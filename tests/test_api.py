@@ -51,7 +51,9 @@ def test_a_detector_and_a_sink_of_one_s_own_are_plain_objects() -> None:
     class Halves:
         """Says that a face fills the left half of every picture."""
 
-        def detect(self, pictures: Sequence[Picture], regions: object = None) -> list[Faces]:
+        def detect(
+            self, pictures: Sequence[Picture], regions: object = None, *, min_face_pixels: float | None = None
+        ) -> list[Faces]:
             return [self._face(picture) for picture in pictures]
 
         def refine(self, pictures: Sequence[Picture], boxes: Sequence[Float32]) -> list[Faces]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -16,12 +19,18 @@ from hypothesis import strategies as st
 
 from streamer import geometry
 from streamer.detectors import boxes as box
-from streamer.detectors import mtcnn
+from streamer.detectors import mtcnn as cascade_module
+from streamer.detectors import mtcnn_weights
 from streamer.detectors.mtcnn import MtcnnDetector
-from streamer.detectors.summed_area import SummedArea
+from streamer.detectors.mtcnn_openvino import OpenVinoCascade
+from streamer.detectors.mtcnn_torch import TorchCascade
+from streamer.detectors.summed_area import SummedAreas, Sums
+from streamer.detectors.torch_summed_area import SummedArea
+from streamer.openvino_runtime import Precision
 from streamer.pictures import BgrPicture, Picture, UInt8
 from streamer.sources.video import VideoSource
 from streamer.types import Faces, Float32
+from tests.nets import mtcnn
 
 Reference = Callable[[UInt8], tuple[Float32, Float32, Float32]]
 
@@ -48,7 +57,7 @@ def reference() -> Reference:
 
 @pytest.fixture(scope="session")
 def detector() -> MtcnnDetector:
-    return MtcnnDetector(score_threshold=0.7)
+    return mtcnn(score_threshold=0.7)
 
 
 def collage(portraits: Sequence[UInt8], seed: int) -> UInt8:
@@ -166,8 +175,8 @@ def test_no_pictures_give_no_answers(detector: MtcnnDetector) -> None:
 
 def test_faces_below_the_threshold_are_not_returned(astronaut: UInt8, hopper: UInt8) -> None:
     picture = BgrPicture(collage([astronaut, hopper], 0))
-    strict = MtcnnDetector(score_threshold=0.999).detect([picture])[0]
-    lenient = MtcnnDetector(score_threshold=0.5).detect([picture])[0]
+    strict = mtcnn(score_threshold=0.999).detect([picture])[0]
+    lenient = mtcnn(score_threshold=0.5).detect([picture])[0]
     assert (strict.scores >= 0.999).all()
     assert len(strict) < len(lenient)
 
@@ -175,14 +184,14 @@ def test_faces_below_the_threshold_are_not_returned(astronaut: UInt8, hopper: UI
 def test_smaller_faces_than_asked_for_are_not_searched(astronaut: UInt8) -> None:
     shrunk = cv2.resize(astronaut, (200, 200), interpolation=cv2.INTER_AREA)  # a face of about 40 px
     small = BgrPicture(np.asarray(shrunk, np.uint8))
-    assert len(MtcnnDetector(min_face_pixels=20).detect([small])[0]) == 1
-    assert len(MtcnnDetector(min_face_pixels=100).detect([small])[0]) == 0
+    assert len(mtcnn(min_face_pixels=20).detect([small])[0]) == 1
+    assert len(mtcnn(min_face_pixels=100).detect([small])[0]) == 0
 
 
 @pytest.mark.parametrize(("threshold", "smallest"), [(0.0, 20), (1.5, 20), (0.9, 11)])
 def test_settings_out_of_range_are_refused(threshold: float, smallest: int) -> None:
     with pytest.raises(ValueError, match="must"):
-        MtcnnDetector(score_threshold=threshold, min_face_pixels=smallest)
+        mtcnn(score_threshold=threshold, min_face_pixels=smallest)
 
 
 @pytest.mark.parametrize(("shift_x", "shift_y", "scale"), [(0.0, 0.0, 1.0), (0.2, -0.1, 1.0), (-0.15, 0.15, 1.2)])
@@ -221,8 +230,8 @@ def test_boxes_are_clipped_to_the_picture(detector: MtcnnDetector, astronaut: UI
 def test_a_huge_noisy_picture_stays_within_the_stated_bounds(
     detector: MtcnnDetector, astronaut: UInt8, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mtcnn, "MAX_PICTURE_PIXELS", 500_000)
-    monkeypatch.setattr(mtcnn, "MAX_CANDIDATES", 60)
+    monkeypatch.setattr(cascade_module, "MAX_PICTURE_PIXELS", 500_000)
+    monkeypatch.setattr(cascade_module, "MAX_CANDIDATES", 60)
     random = np.random.default_rng(0)
     large = random.integers(0, 255, (1200, 1200, 3)).astype(np.uint8)
     large[100:1124, 100:1124] = cv2.resize(astronaut, (1024, 1024))
@@ -245,6 +254,72 @@ def test_area_resampling_equals_adaptive_average_pooling() -> None:
         part = tensor[:, :, top:bottom, left:right]
         expected = (torch.nn.functional.adaptive_avg_pool2d(part, 24)[0] - 127.5) / 128
         torch.testing.assert_close(crop, expected, atol=1e-6, rtol=0)
+
+
+def test_sums_over_areas_are_those_of_adaptive_average_pooling_for_several_pictures() -> None:
+    random = np.random.default_rng(1)
+    pictures = [random.integers(0, 255, (height, width, 3)).astype(np.uint8) for height, width in [(67, 91), (40, 33)]]
+    areas = SummedAreas(pictures)
+    tensors = [torch.from_numpy(pixels).permute(2, 0, 1)[None].float() for pixels in pictures]
+    for height, width in [(12, 17), (40, 90), (1, 1)]:
+        for owner, tensor in enumerate(tensors):
+            means = as_means(areas.level(owner, height, width, slice(0, height)))
+            expected = torch.nn.functional.adaptive_avg_pool2d(tensor, (height, width))
+            torch.testing.assert_close(means, expected, atol=1e-3, rtol=0)
+    windows = np.array([[3, 5, 60, 50], [30, 20, 33, 27], [0, 0, 1, 1]])
+    crops = as_means(areas.crops(windows, np.array([0, 1, 1]), 24))
+    for crop, owner, (left, top, right, bottom) in zip(crops, [0, 1, 1], windows.tolist(), strict=True):
+        part = tensors[owner][:, :, top:bottom, left:right]
+        expected = torch.nn.functional.adaptive_avg_pool2d(part, 24)[0]
+        torch.testing.assert_close(crop, expected, atol=1e-3, rtol=0)
+
+
+def as_means(resized: Sums) -> torch.Tensor:
+    return torch.from_numpy((resized.sums.transpose(0, 3, 1, 2) * resized.shares).astype(np.float32))
+
+
+@pytest.mark.parametrize("precision", ["float32", "fastest"])
+def test_openvino_finds_what_torch_finds(precision: Precision, astronaut: UInt8, hopper: UInt8) -> None:
+    """Faces, scores and landmarks; bfloat16, where a CPU has it, moves boxes by some hundredths of a side."""
+    pictures: list[Picture] = [BgrPicture(collage([astronaut, hopper], 2)), BgrPicture(astronaut)]
+    usual = MtcnnDetector(TorchCascade(), score_threshold=0.9)
+    fast = MtcnnDetector(OpenVinoCascade(precision=precision), score_threshold=0.9)
+    least, apart = (0.999, 1e-3) if precision == "float32" else (0.85, 0.05)
+    for expected, found in zip(usual.detect(pictures), fast.detect(pictures), strict=True):
+        assert len(found) == len(expected) > 0
+        overlaps = geometry.iou(expected.xyxy, found.xyxy)
+        rows = overlaps.argmax(axis=1)
+        assert overlaps.max(axis=1).min() >= least
+        assert np.abs(found.scores[rows] - expected.scores).max() <= apart
+        sides = (expected.xyxy[:, 2:] - expected.xyxy[:, :2]).max(axis=1)
+        assert (np.abs(found.landmarks[rows] - expected.landmarks).max(axis=(1, 2)) / sides).max() <= apart
+    boxes = [faces.xyxy for faces in usual.detect(pictures)]
+    for expected, found in zip(usual.refine(pictures, boxes), fast.refine(pictures, boxes), strict=True):
+        assert geometry.iou(expected.xyxy, found.xyxy).max(axis=1).min() >= least
+
+
+def test_two_threads_get_what_one_gets(astronaut: UInt8, hopper: UInt8) -> None:
+    fast = MtcnnDetector(OpenVinoCascade(callers=2))
+    pictures = [BgrPicture(astronaut), BgrPicture(hopper)] * 4
+    alone = [fast.detect([picture])[0] for picture in pictures]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(lambda picture: fast.detect([picture])[0], pictures))
+    for first, second in zip(alone, together, strict=True):
+        assert_identical(first, second)
+
+
+def test_a_search_for_larger_faces_passes_over_smaller_ones(detector: MtcnnDetector, astronaut: UInt8) -> None:
+    picture = BgrPicture(np.asarray(cv2.resize(astronaut, (200, 200)), np.uint8))
+    face = detector.detect([picture])[0]
+    side = float(np.ptp(face.xyxy[0, ::2]))
+    assert len(detector.detect([picture], min_face_pixels=4 * side)[0]) == 0
+    with pytest.raises(ValueError, match="at least 12"):
+        detector.detect([picture], min_face_pixels=11)
+
+
+def test_only_a_weights_file_s_own_names_are_unpickled() -> None:
+    with pytest.raises(pickle.UnpicklingError, match=r"has no place"):
+        mtcnn_weights._Unpickler(io.BytesIO(pickle.dumps(print))).load()
 
 
 boxes_and_scores = st.lists(
@@ -277,7 +352,7 @@ def test_half_precision_on_the_gpu_finds_the_same_faces(
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     pictures: list[Picture] = [BgrPicture(collage([astronaut, hopper], seed)) for seed in range(3)]
-    fast = MtcnnDetector("cuda", torch.float16, score_threshold=0.7)
+    fast = MtcnnDetector(TorchCascade("cuda", torch.float16), score_threshold=0.7)
     for on_cpu, on_gpu in zip(detector.detect(pictures), fast.detect(pictures), strict=True):
         sure = on_cpu.xyxy[on_cpu.scores >= 0.95]
         assert geometry.iou(sure, on_gpu.xyxy).max(axis=1).min() > 0.8

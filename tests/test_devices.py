@@ -31,10 +31,10 @@ APPLE = Accelerators(cuda_problem="this torch is built without CUDA", has_mps=Tr
 @pytest.mark.parametrize(
     ("name", "there", "device"),
     [
-        ("auto", NOTHING, Device("CPU", "cpu", "float32", 3)),
+        ("auto", NOTHING, Device("CPU", "cpu", "float32", 3, "openvino")),
         ("auto", NVIDIA, Device("H100", "cuda", "float16", 3)),
-        ("auto", APPLE, Device("CPU", "cpu", "float32", 3)),
-        ("cpu", NVIDIA, Device("CPU", "cpu", "float32", 3)),
+        ("auto", APPLE, Device("CPU", "cpu", "float32", 3, "openvino")),
+        ("cpu", NVIDIA, Device("CPU", "cpu", "float32", 3, "openvino")),
         ("cuda", NVIDIA, Device("H100", "cuda", "float16", 3)),
         ("mps", APPLE, Device("Apple GPU", "mps", "float32", 3)),
     ],
@@ -136,13 +136,28 @@ def test_asking_for_the_cpu_does_not_wake_a_gpu(monkeypatch: pytest.MonkeyPatch)
         raise AssertionError("a GPU was looked for")
 
     monkeypatch.setattr("streamer.devices.probe_accelerators", woken)
-    assert select_device("cpu", 1) == Device("CPU", "cpu", "float32", 1)
+    assert select_device("cpu", 1) == Device("CPU", "cpu", "float32", 1, "openvino")
+    monkeypatch.setattr("streamer.devices.has_nvidia_driver", lambda: False)
+    assert select_device("auto", 1).torch_device == "cpu"
+
+
+def test_the_backend_is_the_one_asked_for() -> None:
+    assert choose_device("auto", NVIDIA, 1, "openvino") == Device("CPU", "cpu", "float32", 1, "openvino")
+    assert choose_device("auto", NOTHING, 1, "torch") == Device("CPU", "cpu", "float32", 1, "torch")
+    assert choose_device("auto", NOTHING, 1, "auto", "it is not installed").backend == "torch"
+
+
+def test_a_backend_that_cannot_be_had_is_an_error_with_its_remedy() -> None:
+    with pytest.raises(UsageError, match="CPUs only"):
+        choose_device("cuda", NVIDIA, 1, "openvino")
+    with pytest.raises(UsageError, match="pip install openvino"):
+        choose_device("cpu", NOTHING, 1, "openvino", "it is not installed")
 
 
 def test_limits_reach_torch_and_opencv() -> None:
     before = torch.get_num_threads(), cv2.getNumThreads()
     try:
-        apply_thread_limits(1)
+        apply_thread_limits(Device("CPU", "cpu", "float32", 1, "torch"), 1)
         assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
     finally:
         torch.set_num_threads(before[0])

@@ -17,15 +17,16 @@ import pytest
 import torch
 from safetensors.numpy import load
 
-from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.errors import WeightsError
 from streamer.geometry import similarity_transform
 from streamer.pictures import BgrPicture, UInt8
 from streamer.recognition import dlib_convert
 from streamer.recognition.dlib_resnet import CROP_SIZE, TEMPLATE, DlibEmbedder
+from streamer.recognition.dlib_torch import TorchResNet
 from streamer.stages import Crops, Embedder
 from streamer.types import Float32
 from streamer.weights import WEIGHTS
+from tests.nets import dlib, mtcnn
 
 # The cosine that best parts LFW's pairs (a distance of 0.428 between unit vectors, on all 6,000): photos of one person
 # lie at 0.953 on average, deviation 0.017, those of two at 0.832, deviation 0.036.
@@ -45,7 +46,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def embedder() -> DlibEmbedder:
-    return DlibEmbedder()
+    return dlib()
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +89,18 @@ class TestAgreementWithDlib:
         assert cosine(vector, dlib_vector(portrait)) >= 0.9999
 
     def test_half_precision_agrees_too(self, portraits: dict[str, Crops]) -> None:
-        vectors = DlibEmbedder(dtype=torch.float16).describe(np.stack([portraits[name] for name in PORTRAITS]))
+        vectors = DlibEmbedder(TorchResNet(dtype=torch.float16)).describe(
+            np.stack([portraits[name] for name in PORTRAITS])
+        )
         for vector, portrait in zip(vectors, PORTRAITS, strict=True):
             assert cosine(vector, dlib_vector(portrait)) >= 0.9999
 
     @pytest.mark.cuda
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
     def test_a_gpu_agrees_too(self, portraits: dict[str, Crops]) -> None:
-        vectors = DlibEmbedder("cuda", torch.float16).describe(np.stack([portraits[name] for name in PORTRAITS]))
+        vectors = DlibEmbedder(TorchResNet("cuda", torch.float16)).describe(
+            np.stack([portraits[name] for name in PORTRAITS])
+        )
         for vector, portrait in zip(vectors, PORTRAITS, strict=True):
             assert cosine(vector, dlib_vector(portrait)) >= 0.9999
 
@@ -129,7 +134,7 @@ class TestEmbed:
                 assert np.array_equal(embedder.embed(crops)[position], alone), f"{position} of {count + 1}"
 
     def test_a_second_embedder_gives_the_same_bits(self, embedder: DlibEmbedder, noise: Crops) -> None:
-        assert np.array_equal(DlibEmbedder().embed(noise[:2]), embedder.embed(noise[:2]))
+        assert np.array_equal(dlib().embed(noise[:2]), embedder.embed(noise[:2]))
 
     def test_takes_read_only_and_strided_crops_and_leaves_them_alone(
         self, embedder: DlibEmbedder, noise: Crops
@@ -150,7 +155,7 @@ class TestEmbed:
         self, embedder: DlibEmbedder, portraits: dict[str, Crops]
     ) -> None:
         both = np.stack([portraits["astronaut upright"], portraits["astronaut mirrored"]])
-        first, second = DlibEmbedder(flip=True).embed(both)
+        first, second = dlib(flip=True).embed(both)
         assert np.allclose(first, second, atol=1e-6)
         plain = embedder.describe(both).sum(axis=0)
         assert np.allclose(first, plain / np.linalg.norm(plain), atol=1e-6)
@@ -205,7 +210,7 @@ class TestWeightsAreCheckedFirst:
         cut = replace(WEIGHTS["dlib-resnet"], path=path)
         monkeypatch.setattr("streamer.weights.WEIGHTS", MappingProxyType({"dlib-resnet": cut}))
         with pytest.raises(WeightsError, match="is cut: 1000 of "):
-            DlibEmbedder()
+            dlib()
 
 
 def dlib_int(value: int) -> bytes:
@@ -353,7 +358,7 @@ class TestConversion:
 @pytest.mark.shared_data
 def test_photos_of_the_same_person_are_told_from_those_of_two(embedder: DlibEmbedder, shared_data: Path) -> None:
     """Every 30th of the LFW pairs for development: at most 2 of 60 on the wrong side (chance: 30)."""
-    detector = MtcnnDetector()
+    detector = mtcnn()
     folder = shared_data / "lfw_dev"
     with (folder / "pairs.csv").open(newline="", encoding="utf-8") as file:
         pairs = list(csv.DictReader(file))[::30]

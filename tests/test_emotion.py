@@ -12,23 +12,24 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.emotion import training
-from streamer.emotion.ferplus import CROP_SIZE, EmotionNet, FerPlusClassifier, standardised
+from streamer.emotion.ferplus import CROP_SIZE, FerPlusClassifier
 from streamer.emotion.ferplus_data import FerPlus, read_ferplus
+from streamer.emotion.ferplus_torch import EmotionNet, standardised
 from streamer.emotion.smoothing import EmotionSmoother
 from streamer.errors import UsageError, WeightsError
 from streamer.pictures import BgrPicture, UInt8
 from streamer.types import EMOTIONS, Float32
+from tests.nets import ferplus, mtcnn
 
 
 @pytest.fixture(scope="module")
 def classifier() -> FerPlusClassifier:
-    return FerPlusClassifier()
+    return ferplus()
 
 
 def face_of(classifier: FerPlusClassifier, picture: UInt8) -> UInt8:
-    landmarks = MtcnnDetector().detect([BgrPicture(picture)])[0].landmarks[0]
+    landmarks = mtcnn().detect([BgrPicture(picture)])[0].landmarks[0]
     return classifier.crop(BgrPicture(picture), landmarks)
 
 
@@ -195,7 +196,7 @@ def test_the_training_command_writes_a_net_that_loads(tmp_path: Path) -> None:
     for split, count in (("train", 96), ("valid", 40)):
         write_ferplus(tmp_path, split, drawn_data(count, count))
     assert training.main([str(tmp_path), str(tmp_path / "net.safetensors"), "1"]) == 0
-    answers = FerPlusClassifier(path=tmp_path / "net.safetensors").classify(np.zeros((1, 48, 48, 3), np.uint8))
+    answers = ferplus(path=tmp_path / "net.safetensors").classify(np.zeros((1, 48, 48, 3), np.uint8))
     assert answers.shape == (1, 7)
     assert training.main([]) == 2
     assert training.main([str(tmp_path), "x", "many"]) == 2
@@ -206,4 +207,4 @@ def test_a_net_of_another_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("no net at all")
     for name in ("other", "text", "absent"):
         with pytest.raises(WeightsError, match="holds no emotion net"):
-            FerPlusClassifier(path=tmp_path / f"{name}.safetensors")
+            ferplus(path=tmp_path / f"{name}.safetensors")

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.errors import GalleryError
 from streamer.geometry import aligned_crop
 from streamer.pictures import Picture, UInt8, read_picture
 from streamer.recognition.cosine import CosineMatcher
-from streamer.recognition.dlib_resnet import DlibEmbedder
 from streamer.recognition.enrol import EnrolmentReport, PhotoReport, enrol_folder, find_people
 from streamer.recognition.people import EmbedderId
 from streamer.stages import Crops
 from streamer.types import Faces, Float32
+from tests.nets import dlib, mtcnn
 
 EMBEDDER_ID = EmbedderId("fake", "0" * 64)
 FACE_COLOUR = (40, 200, 240)
@@ -32,7 +31,11 @@ class SquareDetector:
         self.longest_side = 0
 
     def detect(
-        self, pictures: Sequence[Picture], regions: Sequence[tuple[int, int, int, int] | None] | None = None
+        self,
+        pictures: Sequence[Picture],
+        regions: Sequence[tuple[int, int, int, int] | None] | None = None,
+        *,
+        min_face_pixels: float | None = None,
     ) -> list[Faces]:
         return [self._faces(picture) for picture in pictures]
 
@@ -248,7 +251,7 @@ class TestVectors:
 @pytest.mark.shared_data
 class TestRealPhotos:
     def test_celebrities_are_enrolled_and_named_in_other_pictures(self, shared_data: Path) -> None:
-        detector, embedder = MtcnnDetector(), DlibEmbedder()
+        detector, embedder = mtcnn(), dlib()
         gallery = enrol_folder(shared_data / "celebrities" / "gallery", detector, embedder, EMBEDDER_ID).gallery
         assert gallery.names == ("alex_lacamoire", "biden", "kit_harington", "obama", "rose_leslie")
         assert gallery.photo_count == 9
@@ -271,4 +274,4 @@ class TestRealPhotos:
         (tmp_path / "kit").mkdir()
         (tmp_path / "kit" / "pair.jpg").write_bytes(source.read_bytes())
         with pytest.raises(GalleryError, match=r"^kit: 2 faces in .*pair\.jpg"):
-            enrol_folder(tmp_path, MtcnnDetector(), DlibEmbedder(), EMBEDDER_ID)
+            enrol_folder(tmp_path, mtcnn(), dlib(), EMBEDDER_ID)

@@ -14,8 +14,9 @@ from streamer.labels import LabelPolicy, Recognition, TrackLabeller
 from streamer.pictures import Picture, UInt8
 from streamer.pipeline import Pipeline
 from streamer.recognition.vote import TrackEvidence, one_name_once, view_quality
+from streamer.scans import ScanPolicy
 from streamer.trackers.kalman import KalmanTracker
-from streamer.types import Annotation, Faces, Float32, FrameResult, Identity, Track
+from streamer.types import Annotation, Faces, Float32, FrameResult, Identity, SourceInfo, Track
 from tests.fakes import (
     BLUE,
     GREEN,
@@ -36,7 +37,12 @@ class Bench:
     def __init__(self, policy: LabelPolicy | None = None, *, detect_every_seconds: float = 0.2) -> None:
         self.detector, self.embedder, self.emotion = SquareDetector(), ColourEmbedder(), GreyEmotion()
         labeller = TrackLabeller(Recognition(self.embedder, ColourMatcher()), self.emotion, policy)
-        self.pipeline = Pipeline(self.detector, KalmanTracker, labeller, detect_every_seconds=detect_every_seconds)
+        self.pipeline = Pipeline(
+            self.detector,
+            KalmanTracker,
+            labeller,
+            scans=ScanPolicy(every_seconds=detect_every_seconds, still_seconds=0),
+        )
 
     def run(self, pictures: Sequence[UInt8], batch_size: int = 1, fps: float = 25.0) -> list[FrameResult]:
         frames = [make_frame(picture, index, fps) for index, picture in enumerate(pictures)]
@@ -164,7 +170,7 @@ def test_a_track_that_another_person_took_over_is_renamed_within_a_second(gap_fr
         bench.detector,
         lambda: KalmanTracker(max_lost_seconds=2.0),
         TrackLabeller(Recognition(bench.embedder, ColourMatcher()), None, policy),
-        detect_cuts=False,
+        scans=ScanPolicy(detect_cuts=False, still_seconds=0),
     )
     results = bench.run([red] * 150 + [draw([])] * gap_frames + [green] * 50)
     events = [event for result in results for event in result.events]
@@ -188,19 +194,26 @@ def test_one_odd_look_changes_no_name() -> None:
 
 def test_a_face_with_equal_landmarks_is_not_looked_at() -> None:
     class Pointless(SquareDetector):
-        def detect(self, pictures: Sequence[Picture], regions: object = None) -> list[Faces]:
+        def detect(
+            self, pictures: Sequence[Picture], regions: object = None, *, min_face_pixels: float | None = None
+        ) -> list[Faces]:
             found = super().detect(pictures)
             return [Faces(faces.xyxy, faces.scores, np.zeros_like(faces.landmarks)) for faces in found]
 
     bench = Bench()
-    bench.pipeline = Pipeline(Pointless(), KalmanTracker, TrackLabeller(None, GreyEmotion()), detect_every_seconds=0)
+    bench.pipeline = Pipeline(
+        Pointless(),
+        KalmanTracker,
+        TrackLabeller(None, GreyEmotion()),
+        scans=ScanPolicy(every_seconds=0, still_seconds=0),
+    )
     assert bench.run([draw([(50, 50, RED)])] * 3)[-1].annotations[0].emotion is None
 
 
 def test_a_source_that_begins_again_is_searched_at_once_and_inherits_nothing() -> None:
     bench = Bench()
     bench.run([draw([(50, 50, RED)])] * 10)
-    bench.pipeline.begin("drawn")
+    bench.pipeline.begin(SourceInfo("drawn", "drawn", 320, 180, 25.0, is_live=True))
     results = bench.run([draw([(50, 50, GREEN)])] * 3)
     assert results[0].scanned
     assert names_by_track(results[0]) == {1: "Greta"}

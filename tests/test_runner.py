@@ -16,6 +16,7 @@ from streamer.pictures import Canvas, Picture
 from streamer.pipeline import Pipeline
 from streamer.queues import FrameQueue, RunSettings, StopRequest
 from streamer.runner import Route, results, run
+from streamer.scans import ScanPolicy
 from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
 from streamer.types import Ending, Faces, FrameResult
@@ -203,12 +204,16 @@ def test_an_iteration_abandoned_at_any_moment_ends_its_threads(scan_threads: int
 
 def test_a_search_that_fails_in_a_scan_thread_is_raised() -> None:
     class Late(SquareDetector):
-        def detect(self, pictures: Sequence[Picture], regions: object = None) -> list[Faces]:
+        def detect(
+            self, pictures: Sequence[Picture], regions: object = None, *, min_face_pixels: float | None = None
+        ) -> list[Faces]:
             if len(self.scanned) == 3:
                 raise ValueError("bad picture")
             return super().detect(pictures)
 
-    broken = Pipeline(Late(), KalmanTracker, TrackLabeller(None, None), detect_every_seconds=0)
+    broken = Pipeline(
+        Late(), KalmanTracker, TrackLabeller(None, None), scans=ScanPolicy(every_seconds=0, still_seconds=0)
+    )
     source = DrawnSource(picture, 100)
     with pytest.raises(ValueError, match="bad picture"):
         list(results([source], broken, settings=RunSettings(batch_size=2, scan_threads=3)))
@@ -217,7 +222,9 @@ def test_a_search_that_fails_in_a_scan_thread_is_raised() -> None:
 
 def test_a_stage_s_error_closes_everything() -> None:
     class Broken(SquareDetector):
-        def detect(self, pictures: Sequence[object], regions: object = None) -> list[Faces]:
+        def detect(
+            self, pictures: Sequence[object], regions: object = None, *, min_face_pixels: float | None = None
+        ) -> list[Faces]:
             raise ValueError("no such layer")
 
     source, sink = DrawnSource(picture, 50), ListSink()
@@ -231,12 +238,16 @@ def test_a_stage_s_error_closes_everything() -> None:
 @pytest.mark.parametrize("scan_threads", [1, 3])
 def test_searches_that_end_out_of_order_are_followed_in_order(scan_threads: int) -> None:
     class Uneven(SquareDetector):
-        def detect(self, pictures: Sequence[Picture], regions: object = None) -> list[Faces]:
+        def detect(
+            self, pictures: Sequence[Picture], regions: object = None, *, min_face_pixels: float | None = None
+        ) -> list[Faces]:
             gate.wait(0.02 if len(self.scanned) % 2 == 0 else 0.0)
             return super().detect(pictures)
 
     gate, sink = threading.Event(), ListSink()
-    uneven = Pipeline(Uneven(), KalmanTracker, TrackLabeller(None, None), detect_every_seconds=0.04)
+    uneven = Pipeline(
+        Uneven(), KalmanTracker, TrackLabeller(None, None), scans=ScanPolicy(every_seconds=0.04, still_seconds=0)
+    )
     settings = RunSettings(batch_size=2, scan_threads=scan_threads)
     run([Route(DrawnSource(picture, 40), [sink])], uneven, draw=draw_plain, settings=settings)
     assert [result.frame.index for result in sink.results] == list(range(40))
@@ -253,7 +264,8 @@ def test_a_stop_request_finishes_the_outputs() -> None:
     source = DrawnSource(picture, 10_000)
     report = run([Route(source, [sink])], pipeline(), draw=draw_plain, stop=stop, on_result=ask)
     assert report.is_interrupted
-    assert 21 <= len(sink.results) <= 40
+    # What was planned before the request is finished: the batches in line, and one a scan thread.
+    assert 21 <= len(sink.results) <= 21 + 16 + 2 * 4 + 4
     assert sink.closed == [Ending.INTERRUPTED]
     assert source.delivered < 200
 
@@ -290,8 +302,8 @@ def test_a_slow_sink_holds_a_file_s_frames_within_the_bounds(scan_threads: int) 
     gate, sink, source = threading.Event(), Slow(), DrawnSource(picture, 60)
     run([Route(source, [sink])], pipeline(), draw=draw_plain, settings=RunSettings(4, 0.05, 4, scan_threads))
     assert len(sink.results) == 60
-    # One frame in the sink and its queue; a batch followed, one waiting and one searched a scan thread; the grabber's.
-    assert sink.waiting <= (1 + 4) + 4 * (1 + 2 * scan_threads) + (4 + 1)
+    # The sink's and its queue's; a batch followed, those in line, and one searched a scan thread; the grabber's.
+    assert sink.waiting <= (1 + 4) + 4 * (1 + scan_threads) + 16 + (4 + 1)
 
 
 def test_a_live_source_s_full_queue_drops_its_oldest_and_counts() -> None:

@@ -138,8 +138,27 @@ def test_predicting_changes_nothing_and_follows_the_motion() -> None:
     for step in range(15):
         tracker.update(frame_at(step / 25), faces_of(moving(step / 25)))
     first, second = tracker.predict(0.7), tracker.predict(0.7)
-    np.testing.assert_array_equal(first, second)
-    assert geometry.iou(first, np.array([moving(0.7)], np.float32))[0, 0] > 0.85
+    np.testing.assert_array_equal(first[1], second[1])
+    assert geometry.iou(first[1][None], np.array([moving(0.7)], np.float32))[0, 0] > 0.85
+
+
+def test_who_was_seen_just_now_is_assigned_before_who_is_lost() -> None:
+    """A lost face's expected place wanders; it must not take over the face of somebody who was there all along."""
+    tracker = KalmanTracker()
+    tracker.update(frame_at(0), faces_of((100, 100, 180, 200), (104, 102, 184, 202)))
+    for step in range(1, 15):
+        tracker.update(frame_at(step / 25), faces_of((100, 100, 180, 200)))
+    assert ids(tracker.update(frame_at(0.6), faces_of((103, 102, 183, 202)))) == [1]
+
+
+def test_a_newer_track_goes_on_as_the_lost_one_that_it_continues() -> None:
+    tracker = KalmanTracker()
+    tracker.update(frame_at(0), faces_of((100, 100, 180, 200)))
+    tracker.update(frame_at(0.2), faces_of((500, 100, 580, 200)))
+    assert tracker.rejoin(2, 1)
+    track = next(t for t in tracker.update(frame_at(0.24), faces_of((500, 100, 580, 200))) if t.is_detected)
+    assert (track.track_id, track.first_seen_seconds) == (1, 0.0)
+    assert not tracker.rejoin(2, 1)
 
 
 def test_two_trackers_do_not_share_ids() -> None:

@@ -1,20 +1,73 @@
-"""The cascade's second and third stage over candidates: what the whole-picture search and `near` share."""
+"""The cascade's second and third stage over candidates: what the whole-picture search and `near` share.
+
+Which library computes the nets is behind `CascadeNets`; here and in all that uses it there is only NumPy.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from streamer.detectors import boxes as box
-from streamer.detectors.mtcnn_nets import MtcnnNets
-from streamer.detectors.summed_area import SummedArea
 from streamer.types import Faces, Float32
 
-_RNET_SIDE, _ONET_SIDE = 24, 48
+Windows = npt.NDArray[np.int64]
+
+
+class Proposals(NamedTuple):
+    """The cells of P-Net whose scores reach the threshold."""
+
+    cells: npt.NDArray[np.intp]  # (N, 2) row and column
+    scores: Float32  # (N,) probability of a face
+    offsets: Float32  # (N, 4) box corrections in box sides
+
+
+class Verdict(NamedTuple):
+    """What R-Net says of N crops."""
+
+    scores: Float32  # (N,) probability of a face
+    offsets: Float32  # (N, 4) box corrections in box sides
+
+
+class Conclusion(NamedTuple):
+    """What O-Net says of N crops."""
+
+    scores: Float32  # (N,) probability of a face
+    offsets: Float32  # (N, 4) box corrections in box sides
+    points: Float32  # (N, 10) five x then five y, in box sides
+
+
+class PreparedPictures(Protocol):
+    """Some pictures, ready to be looked at by the nets; implementations resize by adaptive average pooling."""
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """(B, 2) width and height of the pictures."""
+        ...
+
+    def propose(self, owner: int, height: int, width: int, threshold: float) -> Proposals:
+        """Run P-Net on a picture resized to height × width."""
+        ...
+
+    def refine(self, windows: Windows, owners: box.Rows) -> Verdict:
+        """Run R-Net on (N, 4) windows, none empty, of their owners' pictures."""
+        ...
+
+    def conclude(self, windows: Windows, owners: box.Rows) -> Conclusion:
+        """Run O-Net on (N, 4) windows, none empty, of their owners' pictures."""
+        ...
+
+
+class CascadeNets(Protocol):
+    """P-, R- and O-Net; several threads may use them at once. Implementations: mtcnn_openvino, mtcnn_torch."""
+
+    def prepare(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> PreparedPictures:
+        """Take (H, W, 3) uint8 BGR pictures in which the nets shall look."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +97,28 @@ class Candidates:
         )
 
 
-def numpy(tensor: Tensor) -> Float32:
-    """Return a tensor as a float32 array on the host."""
-    return np.asarray(tensor.float().cpu().numpy(), np.float32)
-
-
-def refined(nets: MtcnnNets, tables: list[SummedArea], candidates: Candidates) -> tuple[Candidates, Float32]:
+def refined(pictures: PreparedPictures, candidates: Candidates) -> tuple[Candidates, Float32]:
     """Run R-Net; return the candidates that are not empty, with its scores, and their corrected boxes (N, 4)."""
-    windows, candidates = _windows(tables, candidates)
-    verdict = nets.refine(_crops(nets, tables, windows, candidates.owners, _RNET_SIDE))
-    judged = Candidates(candidates.xyxy, numpy(verdict.scores), candidates.owners)
-    return judged, box.corrected(candidates.xyxy, numpy(verdict.offsets))
+    windows, candidates = _windows(pictures, candidates)
+    verdict = pictures.refine(windows, candidates.owners)
+    judged = Candidates(candidates.xyxy, verdict.scores, candidates.owners)
+    return judged, box.corrected(candidates.xyxy, verdict.offsets)
 
 
-def output(nets: MtcnnNets, tables: list[SummedArea], candidates: Candidates) -> tuple[Faces, box.Rows]:
+def output(pictures: PreparedPictures, candidates: Candidates) -> tuple[Faces, box.Rows]:
     """Run O-Net; return one face a candidate that is not empty, unclipped, and the faces' owners."""
-    windows, candidates = _windows(tables, candidates)
-    verdict = nets.conclude(_crops(nets, tables, windows, candidates.owners, _ONET_SIDE))
+    windows, candidates = _windows(pictures, candidates)
+    verdict = pictures.conclude(windows, candidates.owners)
     xyxy = candidates.xyxy
-    points = numpy(verdict.points).reshape(-1, 2, 5).transpose(0, 2, 1)
+    points = verdict.points.reshape(-1, 2, 5).transpose(0, 2, 1)
     sides = xyxy[:, 2:] - xyxy[:, :2] + 1
     landmarks = points * sides[:, None] + xyxy[:, None, :2] - 1
-    faces = Faces(box.corrected(xyxy, numpy(verdict.offsets)), numpy(verdict.scores), landmarks)
-    return faces, candidates.owners
+    return Faces(box.corrected(xyxy, verdict.offsets), verdict.scores, landmarks), candidates.owners
 
 
-def _windows(tables: list[SummedArea], candidates: Candidates) -> tuple[npt.NDArray[np.int64], Candidates]:
+def _windows(pictures: PreparedPictures, candidates: Candidates) -> tuple[Windows, Candidates]:
     """Return the whole-pixel windows (N, 4) to crop, and the candidates that lie inside their picture."""
-    sizes = np.array([(table.width, table.height) for table in tables], np.int64).reshape(-1, 2)[candidates.owners]
+    sizes = pictures.sizes[candidates.owners]
     windows = box.pixel_windows(candidates.xyxy, sizes[:, 0], sizes[:, 1])
     inside = np.flatnonzero((windows[:, 2] > windows[:, 0]) & (windows[:, 3] > windows[:, 1]))
     return windows[inside], candidates[inside]
-
-
-def _crops(
-    nets: MtcnnNets, tables: list[SummedArea], windows: npt.NDArray[np.int64], owners: box.Rows, side: int
-) -> Tensor:
-    """Cut the windows from their owners' pictures, (N, 3, side, side), in their order."""
-    crops = torch.empty((len(owners), 3, side, side), device=nets.device, memory_format=torch.channels_last)
-    for owner in np.unique(owners):
-        rows = np.flatnonzero(owners == owner)
-        crops[torch.from_numpy(rows)] = tables[owner].crops(torch.from_numpy(windows[rows]), side)
-    return crops

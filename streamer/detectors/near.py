@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from streamer import geometry
 from streamer.detectors import boxes as box
-from streamer.detectors.cascade import Candidates, output, refined
-from streamer.detectors.mtcnn_nets import MtcnnNets
-from streamer.detectors.summed_area import SummedArea
+from streamer.detectors.cascade import Candidates, PreparedPictures, output, refined
 from streamer.pictures import Picture, UInt8
 from streamer.types import Faces, Float32
 
@@ -25,6 +24,7 @@ _SHIFTS = ((0.0, 0.0), (-0.12, 0.0), (0.12, 0.0), (0.0, -0.12), (0.0, 0.12))  # 
 _CANDIDATES = len(_SCALES) * len(_SHIFTS)
 _KEPT = 2
 _SURE_SCORE = 0.9
+_HINT_SCORE = 0.3  # below it O-Net saw no face at all
 _SURE_IOU = 0.6  # less overlap with the expected box: it jumped, look wider
 # All candidates and their corrections lie within this many sides of the expected square's centre.
 _REACH = 0.95
@@ -58,23 +58,39 @@ def surroundings(picture: Picture, owner: int, xyxy: Float32) -> Surroundings:
     return Surroundings(pixels, offset, owner, (xyxy - np.tile(low, 2)).astype(np.float32))
 
 
-def search(nets: MtcnnNets, tables: list[SummedArea], expected: Float32) -> Faces:
-    """Return one face an expected (N, 4) box, each in its own table's coordinates; score 0 where there was nothing."""
-    every = np.arange(len(tables), dtype=np.intp)
-    first = output(nets, tables, Candidates(box.squares_about(expected), np.ones(len(every), np.float32), every))
-    best = _best(*first, len(tables))
-    overlaps = np.array([geometry.iou(a[None], b[None])[0, 0] for a, b in zip(best.xyxy, expected, strict=True)])
-    unsure = np.flatnonzero((best.scores < _SURE_SCORE) | (overlaps < _SURE_IOU))
+def search(parts: PreparedPictures, expected: Float32) -> Faces:
+    """Return one face an expected (N, 4) box, each in its own part's coordinates; score 0 where there was nothing."""
+    every = np.arange(len(expected), dtype=np.intp)
+    best = _looked_at(parts, expected, every, len(expected))
+    is_sure = _is_sure(best, expected)
+    # Where O-Net saw a face a little aside, it is right once it looks straight at it.
+    aside = np.flatnonzero(~is_sure & (best.scores >= _HINT_SCORE))
+    if len(aside):
+        again = _looked_at(parts, best.xyxy, aside, len(expected))
+        is_sure |= _is_sure(again, best.xyxy)
+        best = _better(best, again)
+    unsure = np.flatnonzero(~is_sure)
     if not len(unsure):
         return best
     spread = _spread(box.squares_about(expected[unsure]))
     owners = np.repeat(unsure, _CANDIDATES).astype(np.intp)
-    judged, corrected = refined(nets, tables, Candidates(spread, np.ones(len(owners), np.float32), owners))
+    judged, corrected = refined(parts, Candidates(spread, np.ones(len(owners), np.float32), owners))
     ranking = np.lexsort((-judged.scores, judged.owners))
     place = np.arange(len(ranking)) - np.searchsorted(judged.owners[ranking], judged.owners[ranking])
     rows = ranking[place < _KEPT]
     kept = Candidates(box.squares_about(corrected[rows]), judged.scores[rows], judged.owners[rows])
-    return _better(best, _best(*output(nets, tables, kept), len(tables)))
+    return _better(best, _best(*output(parts, kept), len(expected)))
+
+
+def _looked_at(parts: PreparedPictures, xyxy: Float32, rows: box.Rows, count: int) -> Faces:
+    """Return what O-Net sees in the squares about the given rows of (count, 4) boxes; score 0 for the others."""
+    squares = Candidates(box.squares_about(xyxy[rows]), np.ones(len(rows), np.float32), rows)
+    return _best(*output(parts, squares), count)
+
+
+def _is_sure(found: Faces, looked_at: Float32) -> npt.NDArray[np.bool_]:
+    """Say of each face whether O-Net is sure of it and found it where it looked."""
+    return (found.scores >= _SURE_SCORE) & (np.diagonal(geometry.iou(found.xyxy, looked_at)) >= _SURE_IOU)
 
 
 def _spread(squares: Float32) -> Float32:

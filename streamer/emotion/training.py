@@ -25,8 +25,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from streamer.emotion.ferplus import CROP_SIZE, WIDTHS, EmotionNet, Residual, standardised
+from streamer.emotion.ferplus import CROP_SIZE, WIDTHS
 from streamer.emotion.ferplus_data import FerPlus, read_ferplus
+from streamer.emotion.ferplus_torch import EmotionNet, Residual, standardised
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 96

@@ -1,16 +1,18 @@
 """Following faces by motion and overlap: a `Tracker` with two score thresholds and time in seconds.
 
 Method: ByteTrack (Zhang et al., ECCV 2022): sure detections are assigned first, doubtful ones only continue tracks and
-never start one. Boxes are compared a quarter larger than they are, as in C-BIoU (Yang et al., WACV 2023), so that a
-small face that moved by its own width is still the same face. No appearance and no identity.
+never start one; and, as in DeepSORT's matching cascade (Wojke et al., ICIP 2017), tracks that were seen just before are
+assigned before lost ones. Boxes are compared a quarter larger than they are, as in C-BIoU (Yang et al., WACV 2023), so
+that a small face that moved by its own width is still the same face. No appearance and no identity.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lap
 import numpy as np
+import numpy.typing as npt
 
 from streamer import geometry
 from streamer.trackers.motion import BoxMotion
@@ -19,7 +21,10 @@ from streamer.types import Faces, Float32, Frame, Track
 _GROWTH = 0.25  # of a side, on each edge, before boxes are compared
 _SURE_OVERLAP = 0.2  # least overlap of grown boxes that joins a sure detection to a track
 _DOUBTFUL_OVERLAP = 0.4  # the same for a detection below the high threshold
+_FRESH_SECONDS = 0.25  # a track seen within that time is assigned before those lost for longer
 _LEAST_VISIBLE = 0.35  # of a predicted box inside the picture; below that the face has walked out
+
+Rows = npt.NDArray[np.intp]
 
 
 @dataclass(slots=True)
@@ -56,14 +61,13 @@ class KalmanTracker:
         self._lives: list[_Life] = []
         self._next_id = 1
 
-    def predict(self, pts_seconds: float) -> Float32:
-        """Return (M, 4) float32 px: where the tracks that are worth a look should stand at `pts_seconds`."""
-        boxes = [
-            life.motion.predicted(pts_seconds)
+    def predict(self, pts_seconds: float) -> dict[int, Float32]:
+        """Return by track_id the (4,) float32 px boxes where the tracks worth a look should stand at `pts_seconds`."""
+        return {
+            life.track_id: life.motion.predicted(pts_seconds)
             for life in self._lives
             if pts_seconds - life.latest.last_seen_seconds <= self._max_searched_seconds
-        ]
-        return np.array(boxes, np.float32).reshape(-1, 4)
+        }
 
     def update(self, frame: Frame, faces: Faces | None) -> list[Track]:
         """Assign detections to tracks, start new ones, drop those lost too long.
@@ -85,6 +89,17 @@ class KalmanTracker:
         shown = detected + [track for track in predicted if track is not None]
         return sorted(shown, key=lambda track: track.track_id)
 
+    def rejoin(self, newer: int, older: int) -> bool:
+        """Let the track `newer` go on as `older`, of which it turned out to be the continuation; False: it cannot."""
+        lives = {life.track_id: life for life in self._lives}
+        if newer not in lives or older not in lives:
+            return False
+        first_seen = lives[older].latest.first_seen_seconds
+        lives[newer].track_id = older
+        lives[newer].latest = replace(lives[newer].latest, track_id=older, first_seen_seconds=first_seen)
+        self._lives = [life for life in self._lives if life is not lives[older]]
+        return True
+
     def cut(self) -> None:
         """End all tracks."""
         self._lives.clear()
@@ -92,9 +107,12 @@ class KalmanTracker:
     def _take(self, faces: Faces, now: float) -> list[Track]:
         sure = np.flatnonzero(faces.scores >= self._high_score)
         doubtful = np.flatnonzero(faces.scores < self._high_score)
-        waiting = list(range(len(self._lives)))
-        pairs = self._assign(waiting, faces, sure, now, _SURE_OVERLAP)
-        waiting = [index for index in waiting if index not in {life for life, _ in pairs}]
+        ages = np.array([now - life.latest.last_seen_seconds for life in self._lives])
+        fresh, lost = (np.flatnonzero(rows).tolist() for rows in (ages <= _FRESH_SECONDS, ages > _FRESH_SECONDS))
+        # Where a lost face should be by now is a guess, so who was seen just before goes first.
+        pairs = self._assign(fresh, faces, sure, now, _SURE_OVERLAP)
+        pairs += self._assign(lost, faces, _without(sure, pairs), now, _SURE_OVERLAP)
+        waiting = [index for index in range(len(self._lives)) if index not in {life for life, _ in pairs}]
         pairs += self._assign(waiting, faces, doubtful, now, _DOUBTFUL_OVERLAP)
         tracks = [self._continue(self._lives[life], faces, row, now) for life, row in pairs]
         taken = {row for _, row in pairs}
@@ -104,7 +122,7 @@ class KalmanTracker:
         self,
         waiting: list[int],
         faces: Faces,
-        rows: np.ndarray[tuple[int], np.dtype[np.intp]],
+        rows: Rows,
         now: float,
         least: float,
     ) -> list[tuple[int, int]]:
@@ -147,6 +165,10 @@ class KalmanTracker:
             first_seen_seconds=latest.first_seen_seconds,
             last_seen_seconds=latest.last_seen_seconds,
         )
+
+
+def _without(rows: Rows, pairs: list[tuple[int, int]]) -> Rows:
+    return np.setdiff1d(rows, np.array([row for _, row in pairs], np.intp))
 
 
 def _grown(xyxy: Float32) -> Float32:

@@ -1,41 +1,27 @@
-"""The three nets of MTCNN in torch, reading facenet-pytorch's weights, plus running them in batches of one fixed size.
+"""MTCNN's nets in torch, for GPUs, and for CPUs that OpenVINO does not serve; all stays on the device up to the scores.
 
-Method: Zhang et al., "Joint Face Detection and Alignment using Multitask Cascaded Convolutional Networks",
-IEEE SPL 2016.
-Weights: facenet-pytorch 2.5.3 (MIT), found in its installed wheel without importing it. The layers here hold the same
-numbers in an order that suits channels-last memory: BGR input, one fused head a net, dense inputs in (H, W, C) order.
+The layers hold facenet-pytorch's weights in an order that suits channels-last memory: one fused head a net, dense
+inputs in (H, W, C) order.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from streamer import weights
-from streamer.detectors.summed_area import SummedArea
+from streamer.detectors import mtcnn_weights
+from streamer.detectors.cascade import Conclusion, Proposals, Verdict
+from streamer.detectors.torch_summed_area import SummedArea
+from streamer.types import Float32
 
 State = dict[str, Tensor]
 
 _STRIP_CELLS = 64  # rows of P-Net's cells that are computed together
-
-
-class Verdict(NamedTuple):
-    """What P-Net says of each cell, or R-Net of each crop."""
-
-    scores: Tensor  # (…,) probability of a face
-    offsets: Tensor  # (…, 4) box corrections in box sides
-
-
-class Conclusion(NamedTuple):
-    """What O-Net says of N crops."""
-
-    scores: Tensor  # (N,) probability of a face
-    offsets: Tensor  # (N, 4) box corrections in box sides
-    points: Tensor  # (N, 10) five x then five y, in box sides
 
 
 def _convolution(state: State, name: str) -> nn.Conv2d:
@@ -166,45 +152,78 @@ def build_onet(state: State) -> CropNet:
     return CropNet(features, dense, _dense(*_fused(state, ("dense6_1", "dense6_2", "dense6_3"))))
 
 
-def _read(path: Path) -> State:
-    state: State = torch.load(path, map_location="cpu", weights_only=True)
-    # The reference takes RGB; crops here are BGR, so the first layer's input channels are turned round once.
-    state["conv1.weight"] = state["conv1.weight"].flip(1)
-    return state
+def _read(net: str) -> State:
+    return {name: torch.from_numpy(values) for name, values in mtcnn_weights.read(net).items()}
 
 
-class MtcnnNets:
+class TorchCascade:
     """The cascade's nets on one device.
 
     Args:
         device: Where they run.
         dtype: float32, or float16 on CUDA.
+
+    Raises:
+        WeightsError: The nets are absent or not the expected ones.
     """
 
-    # A crop's result must not depend on what else is in its batch, or results would differ with the batch size: kernels
-    # are chosen by shape, so every call has one shape and the last is padded. Larger chunks gain nothing on a CPU.
-    _RNET_CHUNK = 32
-    _ONET_CHUNK = 8
-
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
-        self.device, self.dtype = device, dtype
-        self._pnet = self._place(PNet(_read(weights.locate("mtcnn-pnet"))))
-        self._rnet = self._place(build_rnet(_read(weights.locate("mtcnn-rnet"))))
-        self._onet = self._place(build_onet(_read(weights.locate("mtcnn-onet"))))
+    def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        self.device, self.dtype = torch.device(device), dtype
+        self.pnet = self._place(PNet(_read("pnet")))
+        self.rnet = self._place(build_rnet(_read("rnet")))
+        self.onet = self._place(build_onet(_read("onet")))
 
     def _place(self, net: nn.Module) -> nn.Module:
         # channels_last: P-Net takes half the time that it takes with planes, R-Net and O-Net a quarter.
         return net.eval().to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def propose(self, table: SummedArea, height: int, width: int) -> Verdict:
-        """Run P-Net on a picture resized to height × width.
+    @torch.inference_mode()
+    def prepare(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> PreparedPictures:
+        """Take (H, W, 3) uint8 BGR pictures in which the nets shall look."""
+        return PreparedPictures(self, [SummedArea(picture, self.device) for picture in pictures])
 
-        Returns:
-            (cells_y, cells_x) scores and (cells_y, cells_x, 4) offsets.
-        """
-        strips = [self._pnet(table.level(height, width, rows).to(self.dtype)) for rows in self._strips(height)]
+
+class PreparedPictures:
+    """Some pictures on the device, ready to be looked at."""
+
+    # A crop's result must not depend on what else is in its batch, or results would differ with the batch size: kernels
+    # are chosen by shape, so every call has one shape and the last is padded. Larger chunks gain nothing on a CPU.
+    _RNET_CHUNK, _ONET_CHUNK = 32, 8
+    _RNET_SIDE, _ONET_SIDE = 24, 48
+
+    def __init__(self, nets: TorchCascade, tables: list[SummedArea]) -> None:
+        self._nets, self._tables = nets, tables
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """(B, 2) width and height of the pictures."""
+        return np.array([(table.width, table.height) for table in self._tables], np.int64).reshape(-1, 2)
+
+    @torch.inference_mode()
+    def propose(self, owner: int, height: int, width: int, threshold: float) -> Proposals:
+        """Run P-Net on a picture resized to height × width."""
+        table = self._tables[owner]
+        strips = [
+            self._nets.pnet(table.level(height, width, rows).to(self._nets.dtype)) for rows in self._strips(height)
+        ]
         head = torch.cat(strips, dim=2)[0].float()
-        return Verdict(torch.sigmoid(head[1] - head[0]), head[2:].permute(1, 2, 0))
+        scores = torch.sigmoid(head[1] - head[0])
+        cells = torch.nonzero(scores >= threshold)
+        rows, columns = cells[:, 0], cells[:, 1]
+        offsets = head[2:, rows, columns].T
+        return Proposals(cells.cpu().numpy(), _numpy(scores[rows, columns]), _numpy(offsets))
+
+    @torch.inference_mode()
+    def refine(self, windows: npt.NDArray[np.int64], owners: npt.NDArray[np.intp]) -> Verdict:
+        """Run R-Net on the windows of their owners' pictures."""
+        head = self._head(self._nets.rnet, self._crops(windows, owners, self._RNET_SIDE), self._RNET_CHUNK)
+        return Verdict(_numpy(torch.sigmoid(head[:, 1] - head[:, 0])), _numpy(head[:, 2:6]))
+
+    @torch.inference_mode()
+    def conclude(self, windows: npt.NDArray[np.int64], owners: npt.NDArray[np.intp]) -> Conclusion:
+        """Run O-Net on the windows of their owners' pictures."""
+        head = self._head(self._nets.onet, self._crops(windows, owners, self._ONET_SIDE), self._ONET_CHUNK)
+        return Conclusion(_numpy(torch.sigmoid(head[:, 1] - head[:, 0])), _numpy(head[:, 2:6]), _numpy(head[:, 6:]))
 
     def _strips(self, height: int) -> list[slice]:
         """Cut a level's rows into strips whose cells, put together, are those of the whole, bit for bit.
@@ -212,24 +231,28 @@ class MtcnnNets:
         On a CPU a strip and its maps stay in the cache, from resizing to the last layer, and memory is a tenth.
         """
         cells = (height - 1) // 2 - 4  # 3 × 3 convolution, 2 × 2 pool rounded up, two more convolutions
-        if self.device.type != "cpu" or cells <= _STRIP_CELLS:
+        if self._nets.device.type != "cpu" or cells <= _STRIP_CELLS:
             return [slice(0, height)]
         starts = range(0, cells, _STRIP_CELLS)
         ends = [2 * (start + _STRIP_CELLS) + 10 for start in starts[:-1]] + [height]
         return [slice(2 * start, end) for start, end in zip(starts, ends, strict=True)]
 
-    def refine(self, crops: Tensor) -> Verdict:
-        """Run R-Net on (N, 3, 24, 24) crops."""
-        head = self._in_chunks(self._rnet, crops, self._RNET_CHUNK)
-        return Verdict(torch.sigmoid(head[:, 1] - head[:, 0]), head[:, 2:6])
+    def _crops(self, windows: npt.NDArray[np.int64], owners: npt.NDArray[np.intp], side: int) -> Tensor:
+        """Cut the windows from their owners' pictures, (N, 3, side, side), in their order."""
+        shape = (len(owners), 3, side, side)
+        crops = torch.empty(shape, device=self._nets.device, memory_format=torch.channels_last)
+        for owner in np.unique(owners):
+            rows = np.flatnonzero(owners == owner)
+            crops[torch.from_numpy(rows)] = self._tables[owner].crops(torch.from_numpy(windows[rows]), side)
+        return crops
 
-    def conclude(self, crops: Tensor) -> Conclusion:
-        """Run O-Net on (N, 3, 48, 48) crops."""
-        head = self._in_chunks(self._onet, crops, self._ONET_CHUNK)
-        return Conclusion(torch.sigmoid(head[:, 1] - head[:, 0]), head[:, 2:6], head[:, 6:])
-
-    def _in_chunks(self, net: nn.Module, crops: Tensor, size: int) -> Tensor:
-        missing = -len(crops) % size
-        padded = functional.pad(crops.to(self.dtype), (0, 0, 0, 0, 0, 0, 0, missing))
+    def _head(self, net: nn.Module, crops: Tensor, size: int) -> Tensor:
+        """Return a net's (N, channels) output for N crops."""
+        missing = -len(crops) % size if len(crops) else size
+        padded = functional.pad(crops.to(self._nets.dtype), (0, 0, 0, 0, 0, 0, 0, missing))
         padded = padded.contiguous(memory_format=torch.channels_last)
         return torch.cat([net(chunk) for chunk in torch.split(padded, size)])[: len(crops)].float()
+
+
+def _numpy(tensor: Tensor) -> Float32:
+    return np.asarray(tensor.cpu().numpy(), np.float32)

@@ -1,0 +1,194 @@
+"""Nets on OpenVINO: graphs built from NumPy weights, compiled for the CPU, callable from several threads at once.
+
+The graphs are written in OpenVINO's own operations, so neither torch nor an exported file is needed; building and
+compiling one takes some 15 ms, so nothing is cached on disk. The only module that imports openvino, and only when a
+net is made. OpenVINO's telemetry is never loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.types import Float32
+
+if TYPE_CHECKING:
+    import openvino
+    from openvino import Node as Node
+else:
+    Node = object
+
+Precision = Literal["float32", "fastest"]
+Array = npt.NDArray[np.generic]
+
+# Dynamic shapes leave a compiled kernel each in a cache that by default holds 5,000.
+_MOST_KERNELS = 256
+
+
+@cache
+def _library() -> openvino.Core:
+    """Import OpenVINO and return its entry point."""
+    # Without this, `import openvino` imports a package that reports its use; OpenVINO has a stub for its absence.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino.Core()
+
+
+def parameter(shape: Sequence[int], dtype: type[np.generic]) -> Node:
+    """Declare an input; -1: a side of any length."""
+    _library()
+    from openvino import opset13
+
+    return opset13.parameter(list(shape), dtype)
+
+
+def constant(values: npt.ArrayLike, dtype: type[np.generic] = np.float32) -> Node:
+    """Return weights."""
+    from openvino import opset13
+
+    return opset13.constant(np.array(values, dtype, order="C"))
+
+
+def convolution(x: Node, weight: Float32, bias: Float32, *, stride: int = 1, padding: int = 0) -> Node:
+    """Convolve (N, C, H, W) with a (K, C, h, w) weight and add a (K,) bias."""
+    from openvino import opset13
+
+    pads = [padding, padding]
+    maps = opset13.convolution(x, constant(weight), [stride, stride], pads, pads, [1, 1])
+    return opset13.add(maps, constant(bias.reshape(1, -1, 1, 1)))
+
+
+def dense(x: Node, weight: Float32, bias: Float32 | None = None) -> Node:
+    """Multiply (N, C) by a (K, C) weight and add a (K,) bias."""
+    from openvino import opset13
+
+    product = opset13.matmul(x, constant(weight), False, True)
+    return product if bias is None else opset13.add(product, constant(bias))
+
+
+def prelu(x: Node, slopes: Float32) -> Node:
+    """Multiply what is negative by its channel's slope."""
+    from openvino import opset13
+
+    return opset13.prelu(x, constant(slopes))
+
+
+def relu(x: Node) -> Node:
+    """Replace what is negative by 0."""
+    from openvino import opset13
+
+    return opset13.relu(x)
+
+
+def max_pool(x: Node, side: int, stride: int, *, rounding: str) -> Node:
+    """Return maxima over side × side windows; `rounding` of the number of windows: "ceil" or "floor"."""
+    from openvino import opset13
+
+    pooled = opset13.max_pool(x, [stride, stride], [1, 1], [0, 0], [0, 0], [side, side], rounding)
+    return pooled.output(0)  # the other holds the maxima's places
+
+
+def average_pool(x: Node, side: int) -> Node:
+    """Return means over side × side windows that touch."""
+    from openvino import opset13
+
+    return opset13.avg_pool(x, [side, side], [0, 0], [0, 0], [side, side], True)
+
+
+def average(x: Node) -> Node:
+    """Return the (N, C) means of (N, C, H, W) maps."""
+    from openvino import opset13
+
+    return opset13.reduce_mean(x, constant([2, 3], np.int64), False)
+
+
+def pad_after(x: Node, *, channels: int = 0, rows: int = 0, columns: int = 0) -> Node:
+    """Add zeros behind the last channel, below and to the right."""
+    from openvino import opset13
+
+    none, after = constant([0, 0, 0, 0], np.int64), constant([0, channels, rows, columns], np.int64)
+    return opset13.pad(x, none, after, "constant", constant(0.0))
+
+
+def flattened(x: Node) -> Node:
+    """Turn (N, C, H, W) maps into (N, W · H · C) rows, the order in which MTCNN's dense layers expect them."""
+    from openvino import opset13
+
+    turned = opset13.transpose(x, constant([0, 3, 2, 1], np.int64))
+    return opset13.reshape(turned, constant([0, -1], np.int64), True)
+
+
+def as_float(x: Node) -> Node:
+    """Convert whole numbers to float32."""
+    from openvino import opset13
+
+    return opset13.convert(x, "f32")
+
+
+def channels_first(x: Node) -> Node:
+    """Turn (N, H, W, C) into (N, C, H, W)."""
+    from openvino import opset13
+
+    return opset13.transpose(x, constant([0, 3, 1, 2], np.int64))
+
+
+def add(x: Node, y: Node) -> Node:
+    """Add, element by element."""
+    from openvino import opset13
+
+    return opset13.add(x, y)
+
+
+def multiply(x: Node, y: Node) -> Node:
+    """Multiply, element by element."""
+    from openvino import opset13
+
+    return opset13.multiply(x, y)
+
+
+class Net:
+    """A compiled graph with one output.
+
+    Args:
+        output: Its last operation.
+        inputs: Its parameters, in the order of the arguments of a call.
+        callers: So many threads may call it side by side; each call computes on one.
+        precision: "float32", or "fastest": bfloat16 where the CPU computes in it, which takes half the time.
+    """
+
+    def __init__(
+        self, output: Node, inputs: Sequence[Node], *, callers: int = 1, precision: Precision = "float32"
+    ) -> None:
+        import openvino
+
+        settings: dict[str, str | int | bool] = {
+            "NUM_STREAMS": callers,
+            "INFERENCE_NUM_THREADS": callers,
+            # Pinned, the streams of all nets would share the first cores: two nets at once take twice the time.
+            "ENABLE_CPU_PINNING": False,
+            "CPU_RUNTIME_CACHE_CAPACITY": _MOST_KERNELS,
+        }
+        if precision == "float32":
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
+        self._compiled = _library().compile_model(openvino.Model([output], list(inputs)), "CPU", settings)
+        # A request serves one caller at a time; there are never more of them than callers at once.
+        self._idle: list[openvino.InferRequest] = []
+        self._lock = Lock()
+
+    def __call__(self, *arrays: Array) -> Float32:
+        """Return the output for the inputs; it belongs to the caller."""
+        with self._lock:
+            request = self._idle.pop() if self._idle else self._compiled.create_infer_request()
+        try:
+            outputs = request.infer(list(arrays), share_inputs=True, share_outputs=True)
+            return np.array(outputs[0], np.float32)
+        finally:
+            with self._lock:
+                self._idle.append(request)

@@ -1,0 +1,114 @@
+"""Which frames of a source are searched whole, how small the faces searched for are, and where shots begin.
+
+Decided from the pictures and their times alone, never from what was found or how long it took: the plan is made ahead
+of the searches, and must be the same on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamer.pictures import Picture
+from streamer.trackers.cuts import ShotCutDetector
+from streamer.types import Frame
+
+# A millisecond of grace: 0.2 s is five frames at 25 fps also where the times are rounded.
+_GRACE_SECONDS = 1e-3
+_CELL_PIXELS = 16  # below the smallest face that is searched for, so that none comes in unseen
+_STILL_LEVELS = 4.0  # grey levels by which a cell of a still scene may differ: a camera's and a codec's noise
+_SAMPLING = 4  # only every fourth line and column is read: the mean of 16 samples a cell
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPolicy:
+    """How often whole frames are searched; durations in seconds of stream time.
+
+    Attributes:
+        every_seconds: Between searches; 0: every frame.
+        coarse_min_face_pixels: Every second search passes over faces smaller than this, which halves its cost; None:
+            all searches are full. The first of a shot always is.
+        still_seconds: A picture that has not changed since it was searched is searched again only after so long.
+        most_frame_bytes: Frames that wait between two searches hold at most so much memory; large ones are searched
+            more often.
+        detect_cuts: A hard change of picture begins a new shot.
+    """
+
+    every_seconds: float = 0.2
+    coarse_min_face_pixels: float | None = None
+    still_seconds: float = 3.0
+    most_frame_bytes: int = 64 * 2**20
+    detect_cuts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """How a whole frame is searched.
+
+    Attributes:
+        min_face_pixels: The smallest face searched for; None: the smallest that the detector is set to.
+        is_still: The picture is that of the last search, so what was found then holds, and nothing need be searched.
+    """
+
+    min_face_pixels: float | None = None
+    is_still: bool = False
+
+
+class ScanPlanner:
+    """Plans one source's searches; each frame must be shown to it once, in order.
+
+    Args:
+        policy: How often.
+    """
+
+    def __init__(self, policy: ScanPolicy) -> None:
+        self._policy = policy
+        self._cuts = ShotCutDetector() if policy.detect_cuts else None
+        self._next_seconds = -np.inf
+        self._waiting_bytes = 0
+        self._scans = 0  # in this shot
+        self._searched: npt.NDArray[np.int16] | None = None  # the grid of the last picture that was searched
+        self._searched_seconds = -np.inf
+
+    def is_cut(self, frame: Frame) -> bool:
+        """Say whether a new shot begins with this frame."""
+        if self._cuts is None or not self._cuts.is_cut(frame):
+            return False
+        self._next_seconds, self._scans, self._searched = -np.inf, 0, None
+        return True
+
+    def scan(self, frame: Frame) -> Scan | None:
+        """Return how this frame is to be searched; None: it need not be."""
+        now, size = frame.pts_seconds, frame.picture.width * frame.picture.height * 3 // 2
+        self._waiting_bytes += size
+        if now < self._next_seconds - _GRACE_SECONDS and self._waiting_bytes + size <= self._policy.most_frame_bytes:
+            return None
+        self._next_seconds, self._waiting_bytes = now + self._policy.every_seconds, 0
+        if self._policy.every_seconds > 0 and self._is_still(frame):
+            return Scan(is_still=True)
+        self._scans += 1
+        return Scan(self._policy.coarse_min_face_pixels if self._scans % 2 == 0 else None)
+
+    def _is_still(self, frame: Frame) -> bool:
+        """Say whether the picture is that of the last search; if not, remember it as searched now."""
+        grid, searched = _grid(frame.picture), self._searched
+        if (
+            searched is not None
+            and searched.shape == grid.shape
+            and frame.pts_seconds - self._searched_seconds < self._policy.still_seconds - _GRACE_SECONDS
+            and float(np.abs(grid - searched).max()) <= _STILL_LEVELS
+        ):
+            return True
+        self._searched, self._searched_seconds = grid, frame.pts_seconds
+        return False
+
+
+def _grid(picture: Picture) -> npt.NDArray[np.int16]:
+    """Return the luma averaged over cells."""
+    luma = picture.luma()
+    sampled = np.ascontiguousarray(luma[::_SAMPLING, ::_SAMPLING])
+    size = (max(1, luma.shape[1] // _CELL_PIXELS), max(1, luma.shape[0] // _CELL_PIXELS))
+    return np.asarray(cv2.resize(sampled, size, interpolation=cv2.INTER_AREA), np.int16)
