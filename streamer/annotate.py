@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from streamer.fonts import TextRenderer, clean_text
-from streamer.pictures import Canvas
+from streamer.pictures import BufferRing, Canvas
 from streamer.plates import Box, PlateLook, Rgb, Yuv, limited_range, place_plates, render_plate
 from streamer.types import Annotation, FrameResult
 
@@ -64,14 +64,18 @@ class Annotator:
 
     def __init__(self, style: AnnotateStyle | None = None) -> None:
         self.style = style or AnnotateStyle()
+        self._ring = BufferRing()
         text = TextRenderer(self.style.font)
         # Labels repeat frame after frame; drawing the text costs a hundred times the copying.
         self._plate = lru_cache(maxsize=_PLATES_KEPT)(lambda look: render_plate(look, text))
 
     def draw(self, result: FrameResult) -> Canvas:
-        """Return a copy of the frame's picture with all its faces marked."""
-        canvas = Canvas(result.frame.picture)
+        """Return a copy of the frame's picture with all its faces marked; without faces, the picture itself."""
+        canvas = Canvas.untouched(result.frame.picture)
         faces = [(face, box) for face in result.annotations if (box := _whole_box(face, canvas)) is not None]
+        if not faces:
+            return canvas
+        canvas = Canvas(result.frame.picture, self._ring)
         if self.style.blur_unknown:
             for face, box in faces:
                 if face.identity is None or face.identity.name is None:
@@ -177,14 +181,15 @@ def _bars(face: Annotation, box: Box, line: int, depth: int) -> Iterator[Box]:
 
 def _fill(canvas: Canvas, bar: Box, colour: Yuv, opacity: float) -> None:
     """Fill a rectangle with even corners; what lies outside the canvas is left out."""
-    x1, y1, x2, y2 = (max(0, value) for value in bar)
+    x1, y1, x2, y2 = max(0, bar[0]), max(0, bar[1]), max(0, bar[2]), max(0, bar[3])
     half = (slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2))
-    for plane, place, level in (
-        (canvas.y, (slice(y1, y2), slice(x1, x2)), colour[0]),
-        (canvas.u, half, colour[1]),
-        (canvas.v, half, colour[2]),
-    ):
-        plane[place] = level if opacity == 1.0 else plane[place] * (1.0 - opacity) + level * opacity
+    if opacity == 1.0:
+        canvas.y[y1:y2, x1:x2] = colour[0]
+        canvas.u[half] = colour[1]
+        canvas.v[half] = colour[2]
+        return
+    for region, level in zip((canvas.y[y1:y2, x1:x2], canvas.u[half], canvas.v[half]), colour, strict=True):
+        region[:] = region * (1.0 - opacity) + level * opacity
 
 
 def _darken(canvas: Canvas, bar: Box, opacity: float) -> None:

@@ -21,6 +21,7 @@ from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
 from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.errors import UsageError, printable
+from streamer.gaps import SpanPolicy
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
 from streamer.openvino_runtime import Precision
 from streamer.pictures import PICTURE_SUFFIXES
@@ -35,7 +36,7 @@ from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
 from streamer.sources.images import ImagesSource
 from streamer.sources.video import VideoSource
-from streamer.spans import SpanFollower, SpanPolicy
+from streamer.spans import SpanFollower
 from streamer.stages import Crops, Detector, Embedder, EmotionClassifier, Matcher, Sink, Source, Tracker
 from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
@@ -44,7 +45,7 @@ from streamer.types import Float32
 # P-Net's score from which R-Net looks, and how the nets compute: the reference's where every frame is searched, or one
 # picture alone. What a thriftier search misses in one frame of a video it finds in another, and follows it to there.
 _EXACT: tuple[float, Precision] = (0.6, "float32")
-_THRIFTY: tuple[float, Precision] = (0.7, "fastest")
+_THRIFTY: tuple[float, Precision] = (0.8, "fastest")
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
 _FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
 _PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
@@ -159,7 +160,7 @@ def build_matcher(config: Config, gallery: Gallery) -> Matcher:
     )
 
 
-def build_labeller(config: Config, models: Models, gallery: Gallery) -> TrackLabeller:
+def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunStats | None = None) -> TrackLabeller:
     """Return the labeller; with an empty gallery nobody is assessed, so nobody is called unknown."""
     recognition = Recognition(models.embedder, build_matcher(config, gallery)) if gallery.people else None
     policy = LabelPolicy(
@@ -171,7 +172,7 @@ def build_labeller(config: Config, models: Models, gallery: Gallery) -> TrackLab
         emotion_smoothing_seconds=config.emotion.smoothing_seconds,
         left_after_seconds=config.tracker.max_lost_seconds,
     )
-    return TrackLabeller(recognition, models.emotion, policy)
+    return TrackLabeller(recognition, models.emotion, policy, stats)
 
 
 def build_tracker(config: Config) -> Tracker:
@@ -230,7 +231,7 @@ def build_pipeline(
     return Pipeline(
         detector,
         partial(build_tracker, config),
-        build_labeller(config, models, gallery),
+        build_labeller(config, models, gallery, stats),
         scans=scan_policy(config, _LIVE_SCAN_SECONDS),
         waiting_scans=scan_policy(config, _FILE_SCAN_SECONDS),
         make_follower=partial(build_follower, config, detector, stats),
@@ -284,6 +285,12 @@ def _has_sound(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() not in PICTURE_SUFFIXES
 
 
+def encoding(config: Config) -> Encoding:
+    """Return how and by what videos are encoded."""
+    sinks = config.sinks
+    return Encoding(preset=sinks.video_preset, crf=sinks.video_crf, encoder=sinks.encoder)
+
+
 def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: RunStats) -> Sequence[Sink]:
     """Return the sinks for one source; `source`: its file, from which the sound is taken over; None: it has none."""
     sinks: list[Sink] = []
@@ -294,7 +301,7 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
                 audio_from=source if source is not None and _has_sound(source) else None,
                 start_seconds=config.source.start_seconds,
                 end_seconds=config.source.end_seconds,
-                encoding=Encoding(preset=config.sinks.video_preset, crf=config.sinks.video_crf),
+                encoding=encoding(config),
             )
         )
     if outputs.results is not None:

@@ -27,6 +27,7 @@ MAX_CHARACTERS = 80
 ELLIPSIS = "…"
 _SHIPPED = Path(__file__).with_name("assets") / "DejaVuSans-Bold.ttf"
 _MAX_SYSTEM_FONTS = 1000
+_LINES_KEPT = 512  # of 3 kB each or less
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 # Upright sans-serif families with wide coverage come first where several fonts have a character.
 _PREFERRED = ("noto", "cjk", "fallback", "unicode", "sans")
@@ -95,6 +96,9 @@ class TextRenderer:
         self._unread = _font_files(system_font_folders() if folders is None else folders)
         self._font_of: dict[str, _Font | None] = {}
         self._warned: set[str] = set()
+        # Names, emotions and per cents come back in ever new pairs; drawing a line costs a hundred times the copying.
+        self._drawn = lru_cache(maxsize=_LINES_KEPT)(self._draw)
+        self._fitted = lru_cache(maxsize=_LINES_KEPT)(self._fit)
 
     def line_height(self, size: int) -> int:
         """Return the height of every line at a font size (px), whatever its text."""
@@ -110,6 +114,9 @@ class TextRenderer:
 
     def fit(self, text: str, size: int, max_width: int) -> str:
         """Return the text, or as much of its beginning as fits into `max_width` px, and an ellipsis."""
+        return self._fitted(text, size, max_width)
+
+    def _fit(self, text: str, size: int, max_width: int) -> str:
         if self.width(text, size) <= max_width:
             return text
         fits, too_long = 0, len(text)
@@ -122,7 +129,10 @@ class TextRenderer:
         return text[:fits].rstrip() + ELLIPSIS
 
     def line(self, text: str, size: int) -> UInt8:
-        """Draw a line: (line_height, width) uint8, 255 where the ink is."""
+        """Draw a line: (line_height, width) uint8, read-only, 255 where the ink is."""
+        return self._drawn(text, size)
+
+    def _draw(self, text: str, size: int) -> UInt8:
         runs = self._runs(text)
         widths = [self._run_width(font, run, size) for font, run in runs]
         image = Image.new("L", (max(1, sum(widths)), self.line_height(size)))
@@ -135,7 +145,9 @@ class TextRenderer:
                 for place in range(_boxes(run)):
                     _draw_missing(draw, x + place * _missing_width(size), baseline, size)
             x += width
-        return np.array(image, np.uint8)
+        mask = np.array(image, np.uint8)
+        mask.flags.writeable = False
+        return mask
 
     def _run_width(self, font: _Font | None, run: str, size: int) -> int:
         if font is None:

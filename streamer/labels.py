@@ -15,6 +15,7 @@ import numpy as np
 from streamer.emotion.smoothing import EmotionSmoother
 from streamer.recognition.vote import TrackEvidence, one_name_once, shorter_side, view_quality
 from streamer.stages import Embedder, EmotionClassifier, Matcher
+from streamer.stats import RunStats
 from streamer.types import Annotation, Emotion, Event, Float32, Frame, Identity, Track
 
 # Times are compared with a millisecond of grace: 0.2 s is five frames at 25 fps also where they are rounded.
@@ -119,13 +120,19 @@ class TrackLabeller:
         recognition: None: nobody is identified.
         emotion: None: no emotion is read.
         policy: When a track is due.
+        stats: Where the models' times go, the cutting of their crops included.
     """
 
     def __init__(
-        self, recognition: Recognition | None, emotion: EmotionClassifier | None, policy: LabelPolicy | None = None
+        self,
+        recognition: Recognition | None,
+        emotion: EmotionClassifier | None,
+        policy: LabelPolicy | None = None,
+        stats: RunStats | None = None,
     ) -> None:
         self._recognition, self._emotion = recognition, emotion
         self._policy = policy if policy is not None else LabelPolicy()
+        self._stats = stats if stats is not None else RunStats()
         self._known: dict[str, dict[int, _Labels]] = {}
 
     def label(self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]]) -> list[Labelled]:
@@ -200,8 +207,9 @@ class TrackLabeller:
     def _identify(self, recognition: Recognition, due: list[_View]) -> None:
         if not due:
             return
-        crops = np.stack([recognition.embedder.crop(view.frame.picture, view.landmarks) for view in due])
-        vectors = recognition.embedder.embed(crops)
+        with self._stats.time("embed"):
+            crops = np.stack([recognition.embedder.crop(view.frame.picture, view.landmarks) for view in due])
+            vectors = recognition.embedder.embed(crops)
         for view, vector, look in zip(due, vectors, recognition.matcher.match(vectors), strict=True):
             quality = view_quality(view.track)
             if self._is_somebody_else(view.labels, look, quality):
@@ -225,12 +233,13 @@ class TrackLabeller:
             needed -= 1
         return dissents and labels.dissents >= needed
 
-    @staticmethod
-    def _read(classifier: EmotionClassifier, due: list[_View]) -> None:
+    def _read(self, classifier: EmotionClassifier, due: list[_View]) -> None:
         if not due:
             return
-        crops = np.stack([classifier.crop(view.frame.picture, view.landmarks) for view in due])
-        for view, probabilities in zip(due, classifier.classify(crops), strict=True):
+        with self._stats.time("emotion"):
+            crops = np.stack([classifier.crop(view.frame.picture, view.landmarks) for view in due])
+            rows = classifier.classify(crops)
+        for view, probabilities in zip(due, rows, strict=True):
             view.labels.emotion = view.labels.smoother.update(probabilities, view.now)
             view.labels.emotion_seconds = view.now
 

@@ -56,12 +56,14 @@ def constant(values: npt.ArrayLike, dtype: type[np.generic] = np.float32) -> Nod
     return opset13.constant(np.array(values, dtype, order="C"))
 
 
-def convolution(x: Node, weight: Float32, bias: Float32, *, stride: int = 1, padding: int = 0) -> Node:
-    """Convolve (N, C, H, W) with a (K, C, h, w) weight and add a (K,) bias."""
+def convolution(
+    x: Node, weight: Float32, bias: Float32, *, stride: int | tuple[int, int] = 1, padding: int = 0
+) -> Node:
+    """Convolve (N, C, H, W) with a (K, C, h, w) weight and add a (K,) bias; `stride`: down and across, or both."""
     from openvino import opset13
 
-    pads = [padding, padding]
-    maps = opset13.convolution(x, constant(weight), [stride, stride], pads, pads, [1, 1])
+    pads, strides = [padding, padding], [stride, stride] if isinstance(stride, int) else list(stride)
+    maps = opset13.convolution(x, constant(weight), strides, pads, pads, [1, 1])
     return opset13.add(maps, constant(bias.reshape(1, -1, 1, 1)))
 
 
@@ -153,6 +155,14 @@ def multiply(x: Node, y: Node) -> Node:
     return opset13.multiply(x, y)
 
 
+def number_format(precision: Precision, capabilities: Sequence[str]) -> str:
+    """Return OpenVINO's name of what a net computes in, on a CPU of these capabilities.
+
+    Never float16, which OpenVINO would take by itself on ARM: pixels' sums exceed its largest number, 65,504.
+    """
+    return "bf16" if precision == "fastest" and "BF16" in capabilities else "f32"
+
+
 class Net:
     """A compiled graph with one output.
 
@@ -174,9 +184,10 @@ class Net:
             # Pinned, the streams of all nets would share the first cores: two nets at once take twice the time.
             "ENABLE_CPU_PINNING": False,
             "CPU_RUNTIME_CACHE_CAPACITY": _MOST_KERNELS,
+            "INFERENCE_PRECISION_HINT": number_format(
+                precision, _library().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            ),
         }
-        if precision == "float32":
-            settings["INFERENCE_PRECISION_HINT"] = "f32"
         self._compiled = _library().compile_model(openvino.Model([output], list(inputs)), "CPU", settings)
         # A request serves one caller at a time; there are never more of them than callers at once.
         self._idle: list[openvino.InferRequest] = []
@@ -187,7 +198,7 @@ class Net:
         with self._lock:
             request = self._idle.pop() if self._idle else self._compiled.create_infer_request()
         try:
-            outputs = request.infer(list(arrays), share_inputs=True, share_outputs=True)
+            outputs = request.infer(arrays, share_inputs=True, share_outputs=True)
             return np.array(outputs[0], np.float32)
         finally:
             with self._lock:

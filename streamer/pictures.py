@@ -6,6 +6,7 @@ A file that goes from decoder to encoder stays in YUV; converting it to BGR and 
 from __future__ import annotations
 
 import struct
+import sys
 import warnings
 from pathlib import Path
 
@@ -154,27 +155,61 @@ def _whole_bgr(picture: I420Picture) -> UInt8:
     """
     import av
 
-    frame = av.VideoFrame.from_ndarray(_pack(picture.y, picture.u, picture.v), format="yuv420p")
+    frame = av.VideoFrame.from_ndarray(
+        _pack(picture.y, picture.u, picture.v, np.empty(_packed_shape(picture), np.uint8)), format="yuv420p"
+    )
     frame.colorspace = 1 if picture.is_bt709 else 5
     frame.color_range = 1
     return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
-def _pack(y: UInt8, u: UInt8, v: UInt8) -> UInt8:
+def _packed_shape(picture: Picture) -> tuple[int, int]:
+    """Return the shape of the one buffer that takes all planes: (3h/2, w), of sides made even."""
+    return (picture.height + 1) // 2 * 3, (picture.width + 1) // 2 * 2
+
+
+def _pack(y: UInt8, u: UInt8, v: UInt8, packed: UInt8) -> UInt8:
     """Lay three planes into the one (3h/2, w) buffer that swscale converts; odd sides repeat their last line."""
-    half_height, half_width = u.shape
-    height, width = 2 * half_height, 2 * half_width
-    packed = np.empty((height * 3 // 2, width), np.uint8)
+    height = 2 * u.shape[0]
     packed[: y.shape[0], : y.shape[1]] = y
     packed[y.shape[0] : height, : y.shape[1]] = y[-1:]
     packed[:height, y.shape[1] :] = packed[:height, y.shape[1] - 1 : y.shape[1]]
     flat = packed[height:].reshape(-1)
-    flat[: u.size] = u.reshape(-1)
-    flat[u.size :] = v.reshape(-1)
+    # By shape, not by size: the planes' rows may be padded, and flattening such would copy them once more.
+    flat[: u.size].reshape(u.shape)[:] = u
+    flat[u.size :].reshape(v.shape)[:] = v
     return packed
 
 
 Picture = BgrPicture | I420Picture
+
+
+def _references(buffers: list[UInt8], place: int) -> int:
+    return sys.getrefcount(buffers[place])
+
+
+# To a buffer that nobody but its list refers to; how many the counting adds differs between Pythons.
+_FREE = _references([np.empty(0, np.uint8)], 0)
+
+
+class BufferRing:
+    """Memory for canvases, used again once nobody refers to it: fresh pages cost more than the copying.
+
+    One thread takes; whoever holds a canvas, a plane of it or a view of one keeps its buffer, in any thread.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: list[UInt8] = []
+
+    def take(self, shape: tuple[int, int]) -> UInt8:
+        """Return a buffer of `shape` uint8 that nothing else refers to; what it holds is left over."""
+        if self._buffers and self._buffers[0].shape != shape:
+            self._buffers.clear()
+        for place in range(len(self._buffers)):
+            if _references(self._buffers, place) <= _FREE:
+                return self._buffers[place]
+        self._buffers.append(np.empty(shape, np.uint8))
+        return self._buffers[-1]
 
 
 class Canvas:
@@ -182,14 +217,21 @@ class Canvas:
 
     An odd source side is extended by repeating its last row or column, so nothing is cut off or rescaled.
     The decoder may still refer to its own planes, hence the copy.
+
+    Args:
+        picture: What is copied.
+        ring: Where the copy's memory comes from; None: from the system.
     """
 
     __slots__ = ("is_bt709", "u", "v", "y")
 
-    def __init__(self, picture: Picture) -> None:
-        packed = (
-            _pack(picture.y, picture.u, picture.v) if isinstance(picture, I420Picture) else _packed_from_bgr(picture)
-        )
+    def __init__(self, picture: Picture, ring: BufferRing | None = None) -> None:
+        if isinstance(picture, I420Picture):
+            shape = _packed_shape(picture)
+            buffer = np.empty(shape, np.uint8) if ring is None else ring.take(shape)
+            packed = _pack(picture.y, picture.u, picture.v, buffer)
+        else:
+            packed = _packed_from_bgr(picture)
         height, width = packed.shape[0] * 2 // 3, packed.shape[1]
         quarter = height * width // 4
         flat = packed[height:].reshape(-1)
@@ -197,6 +239,15 @@ class Canvas:
         self.u = flat[:quarter].reshape(height // 2, width // 2)
         self.v = flat[quarter:].reshape(height // 2, width // 2)
         self.is_bt709 = isinstance(picture, I420Picture) and picture.is_bt709
+
+    @classmethod
+    def untouched(cls, picture: Picture) -> Canvas:
+        """Return a canvas to show as it is: the picture's own planes, read-only, where their sides are even."""
+        if not isinstance(picture, I420Picture) or picture.width % 2 or picture.height % 2:
+            return cls(picture)
+        canvas = cls.__new__(cls)
+        canvas.y, canvas.u, canvas.v, canvas.is_bt709 = picture.y, picture.u, picture.v, picture.is_bt709
+        return canvas
 
     @property
     def width(self) -> int:

@@ -32,6 +32,7 @@ def _expanded(path: Path) -> Path:
 
 LocalPath = Annotated[Path, Field(strict=False), AfterValidator(_expanded)]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+Encoder = Literal["auto", "libx264", "h264_nvenc", "h264_vaapi", "h264_videotoolbox", "h264_qsv", "h264_amf"]
 
 
 class Section(BaseModel):
@@ -159,6 +160,8 @@ class AnnotateSettings(Section):
 class SinksSettings(Section):
     """See `Config.sinks`."""
 
+    encoder: Encoder = "auto"
+    """What encodes the video as H.264; auto: the first hardware encoder that works here, else libx264."""
     video_preset: Preset = "ultrafast"
     """x264's preset: slower ones make smaller files; superfast halves them for a seventh of the speed."""
     video_crf: int = Field(default=23, ge=0, le=51)

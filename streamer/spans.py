@@ -8,12 +8,12 @@ back to where it came in; between two looks its box is interpolated where it mov
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 
 from streamer import geometry
+from streamer.gaps import GapFiller, Span, SpanPolicy, nearest, same, seen_track
 from streamer.stages import Detector, Tracker
 from streamer.stats import RunStats
 from streamer.trackers.motion import BoxMotion
@@ -25,44 +25,6 @@ _GRACE_SECONDS = 1e-3
 _REACH = 1.3
 _SMALLER = 0.6
 _LEAST_FACE = 12.0  # px: no detector finds smaller ones
-
-
-@dataclass(frozen=True, slots=True)
-class SpanPolicy:
-    """How faces are followed between two searches.
-
-    Attributes:
-        look_every_seconds: Stream time between looks near the faces; 0: every frame.
-        sure_score: A face is believed from this score on; below it only between two sightings that reach it, 0..1.
-        longest_gap_seconds: A face unseen for at most so long is shown at interpolated places.
-        smooth_iou: Two sightings that overlap by so much are joined by interpolation without looking between them.
-        same_iou: Boxes that overlap by so much are one face.
-    """
-
-    look_every_seconds: float = 0.12
-    sure_score: float = 0.9
-    longest_gap_seconds: float = 0.3
-    smooth_iou: float = 0.2
-    same_iou: float = 0.4
-
-
-@dataclass(slots=True)
-class _Span:
-    """The frames, and who was seen where: `seen[track_id][i]` is the track in `frames[i]`."""
-
-    frames: Sequence[Frame]
-    looks: list[int]  # frames looked at, the first and the last (which were searched whole) among them
-    seen: dict[int, dict[int, Track]] = field(default_factory=dict)
-
-    def note(self, index: int, tracks: Sequence[Track]) -> None:
-        for track in tracks:
-            self.seen.setdefault(track.track_id, {})[index] = track
-
-    def at(self, index: int) -> dict[int, Track]:
-        return {track_id: own[index] for track_id, own in self.seen.items() if index in own}
-
-    def seconds(self, index: int) -> float:
-        return self.frames[index].pts_seconds
 
 
 class SpanFollower:
@@ -77,6 +39,7 @@ class SpanFollower:
 
     def __init__(self, tracker: Tracker, detector: Detector, policy: SpanPolicy, stats: RunStats) -> None:
         self._tracker, self._detector, self._policy, self._stats = tracker, detector, policy, stats
+        self._gaps = GapFiller(detector, policy, stats)
         self._opening: list[Track] = []  # seen in the last frame that was searched whole
         self._believed: set[int] = set()  # tracks that have been sure once
         self._since: dict[int, float] = {}  # when each track was first seen, stream seconds
@@ -103,7 +66,7 @@ class SpanFollower:
                 searched whole.
             closing: What was found in the last.
         """
-        span = _Span(frames, self._looks(frames))
+        span = Span(frames, self._looks(frames))
         span.note(0, self._opening)
         for before, index in zip(span.looks, span.looks[1:-1], strict=False):
             self._update(span, index, self._look_forward(span, before, index))
@@ -127,7 +90,7 @@ class SpanFollower:
         with self._stats.time("refine"):
             return self._detector.refine([frame.picture], [boxes])[0]
 
-    def _look_forward(self, span: _Span, before: int, index: int) -> Faces:
+    def _look_forward(self, span: Span, before: int, index: int) -> Faces:
         """Look near the places where the tracker expects faces; walk there frame by frame after those that it misses.
 
         A face whose speed is not known yet, or that turned, is found again in smaller steps.
@@ -137,12 +100,12 @@ class SpanFollower:
             return Faces.empty()
         boxes = np.stack(list(expected.values()))
         found = self._look(span.frames[index], boxes)
-        rows = _nearest(boxes, found.xyxy, self._policy.same_iou / 2)
+        rows = nearest(boxes, found.xyxy, self._policy.same_iou / 2)
         missed = {track_id for track_id, row in zip(expected, rows, strict=True) if row is None}
         missed &= span.at(before).keys()
         for track_id in missed:
             found = self._with_new(found, self._search_about(span.frames[index], expected[track_id]))
-        rows = _nearest(boxes, found.xyxy, self._policy.same_iou / 2)
+        rows = nearest(boxes, found.xyxy, self._policy.same_iou / 2)
         missed &= {track_id for track_id, row in zip(expected, rows, strict=True) if row is None}
         if index - before < 2 or not missed:
             return found
@@ -168,7 +131,7 @@ class SpanFollower:
                 [frame.picture], [(left, top, right, bottom)], min_face_pixels=max(side * _SMALLER, _LEAST_FACE)
             )[0]
 
-    def _walk(self, span: _Span, track_ids: set[int], indices: range) -> Faces:
+    def _walk(self, span: Span, track_ids: set[int], indices: range) -> Faces:
         """Follow tracks frame by frame; return what is found in the last frame, which the tracker is not given yet."""
         found = Faces.empty()
         for index in indices:
@@ -184,10 +147,10 @@ class SpanFollower:
         with self._stats.time("track"):
             return [track for track in self._tracker.update(frame, faces) if track.is_detected]
 
-    def _update(self, span: _Span, index: int, faces: Faces) -> None:
+    def _update(self, span: Span, index: int, faces: Faces) -> None:
         span.note(index, self._updated(span.frames[index], faces))
 
-    def _follow_back(self, span: _Span) -> None:
+    def _follow_back(self, span: Span) -> None:
         """Follow the faces of the closing search that the look before it did not see, back to where they came in."""
         last, before = span.looks[-1], span.looks[-2]
         trails = {
@@ -202,26 +165,26 @@ class SpanFollower:
                 return
             trails = self._step_back(span, index, trails)
 
-    def _step_back(self, span: _Span, index: int, trails: dict[int, BoxMotion]) -> dict[int, BoxMotion]:
+    def _step_back(self, span: Span, index: int, trails: dict[int, BoxMotion]) -> dict[int, BoxMotion]:
         """Look for each trail's face one look earlier; return the trails that go on."""
         now = -span.seconds(index)
         expected = np.stack([motion.predicted(now) for motion in trails.values()])
         found = self._look(span.frames[index], expected)
-        rows = _nearest(expected, found.xyxy, self._policy.same_iou / 2)
+        rows = nearest(expected, found.xyxy, self._policy.same_iou / 2)
         going_on: dict[int, BoxMotion] = {}
         for (track_id, motion), row in zip(trails.items(), rows, strict=True):
             if row is None:
                 continue
-            other = _same(span.at(index), found.xyxy[row], self._policy.same_iou)
+            other = same(span.at(index), found.xyxy[row], self._policy.same_iou)
             if other is not None:
                 self._join(span, index, track_id, other)
                 continue
-            span.note(index, [_seen_track(span.seen[track_id], found, row, track_id, span.seconds(index))])
+            span.note(index, [seen_track(span.seen[track_id], found, row, track_id, span.seconds(index))])
             motion.measure(found.xyxy[row], now)
             going_on[track_id] = motion
         return going_on
 
-    def _join(self, span: _Span, index: int, track_id: int, other: int) -> None:
+    def _join(self, span: Span, index: int, track_id: int, other: int) -> None:
         """Make one track of two, where the newer is the continuation of one that was lost after `index`."""
         if max(span.seen[other]) > index:
             return  # both are seen later: two faces that stand close
@@ -231,7 +194,7 @@ class SpanFollower:
         for later, track in span.seen.pop(track_id).items():
             span.seen[other][later] = replace(track, track_id=other, first_seen_seconds=first_seen)
 
-    def _drop_doubtful(self, span: _Span) -> None:
+    def _drop_doubtful(self, span: Span) -> None:
         """Keep sightings of a low score only between sure ones; of a track that was sure before, up to the last one."""
         for track_id, own in list(span.seen.items()):
             sure = [index for index, track in own.items() if track.score >= self._policy.sure_score]
@@ -242,73 +205,15 @@ class SpanFollower:
             span.seen[track_id] = {index: track for index, track in own.items() if first <= index <= max(sure)}
             self._believed.add(track_id)
 
-    def _filled(self, span: _Span) -> list[list[Track]]:
+    def _filled(self, span: Span) -> list[list[Track]]:
         """Return the tracks of every frame, those between looks included."""
+        self._gaps.fill(span)
         for track_id, own in span.seen.items():
-            self._fill(span, own)
             self._since[track_id] = min(self._since.get(track_id, np.inf), span.seconds(min(own)))
             for index, track in own.items():
                 own[index] = replace(track, first_seen_seconds=self._since[track_id])
         tracks = [span.at(index).values() for index in range(len(span.frames) - 1)]
         return [sorted(own, key=lambda track: track.track_id) for own in tracks]
-
-    def _fill(self, span: _Span, own: dict[int, Track]) -> None:
-        """Add one track's places between its sightings, and beyond them up to the looks that missed it."""
-        sightings = sorted(own)
-        for start, end in pairwise(sightings):
-            self._fill_between(span, own, start, end)
-        self._fill_beyond(span, own, sightings[0], -1)
-        self._fill_beyond(span, own, sightings[-1], 1)
-
-    def _fill_between(self, span: _Span, own: dict[int, Track], start: int, end: int) -> None:
-        first, second = own[start], own[end]
-        is_gap = any(start < look < end for look in span.looks)
-        if is_gap and span.seconds(end) - span.seconds(start) > self._policy.longest_gap_seconds:
-            self._fill_beyond(span, own, start, 1)
-            self._fill_beyond(span, own, end, -1)
-            return
-        is_smooth = not is_gap and _overlap(first.xyxy, second.xyxy) >= self._policy.smooth_iou
-        for index in range(start + 1, end):
-            now = span.seconds(index)
-            weight = (now - span.seconds(start)) / (span.seconds(end) - span.seconds(start))
-            between = _interpolated(first, second, weight, now)
-            if is_smooth:
-                own[index] = between
-                continue
-            sighting = None if index in span.looks else self._sighting(span, own, index, between.xyxy)
-            own[index] = sighting or replace(between, is_detected=False, landmarks=None)
-
-    def _fill_beyond(self, span: _Span, own: dict[int, Track], start: int, step: int) -> None:
-        """Look for a face in the frames after (or before) its last (first) sighting, until it is gone."""
-        motion = BoxMotion(own[start].xyxy, step * span.seconds(start))
-        index = start + step
-        while 0 <= index < len(span.frames) and index not in span.looks and index not in own:
-            now = step * span.seconds(index)
-            sighting = self._sighting(span, own, index, motion.predicted(now))
-            if sighting is None or sighting.score < self._policy.sure_score:
-                return
-            own[index] = sighting
-            motion.measure(sighting.xyxy, now)
-            index += step
-
-    def _sighting(self, span: _Span, own: dict[int, Track], index: int, expected: Float32) -> Track | None:
-        found = self._look(span.frames[index], expected[None])
-        row = _nearest(expected[None], found.xyxy, self._policy.same_iou / 2)[0]
-        if row is None or _same(span.at(index), found.xyxy[row], self._policy.same_iou) is not None:
-            return None
-        return _seen_track(own, found, row, next(iter(own.values())).track_id, span.seconds(index))
-
-
-def _nearest(expected: Float32, found: Float32, least: float) -> list[int | None]:
-    """Return for each expected (4,) box the row of the found one that overlaps it most, by at least `least`."""
-    if not len(found):
-        return [None] * len(expected)
-    overlaps = geometry.iou(expected, found)
-    return [int(row.argmax()) if row.max() >= least else None for row in overlaps]
-
-
-def _overlap(first: Float32, second: Float32) -> float:
-    return float(geometry.iou(first[None], second[None])[0, 0])
 
 
 def _joined(first: Faces, second: Faces) -> Faces:
@@ -316,37 +221,4 @@ def _joined(first: Faces, second: Faces) -> Faces:
         np.concatenate([first.xyxy, second.xyxy]),
         np.concatenate([first.scores, second.scores]),
         np.concatenate([first.landmarks, second.landmarks]),
-    )
-
-
-def _same(tracks: dict[int, Track], xyxy: Float32, least: float) -> int | None:
-    """Return the id of the track that stands where `xyxy` does."""
-    return next((track_id for track_id, track in tracks.items() if _overlap(track.xyxy, xyxy) >= least), None)
-
-
-def _seen_track(own: dict[int, Track], faces: Faces, row: int, track_id: int, now: float) -> Track:
-    return Track(
-        track_id=track_id,
-        xyxy=faces.xyxy[row],
-        landmarks=faces.landmarks[row],
-        score=float(faces.scores[row]),
-        is_detected=True,
-        first_seen_seconds=min(now, next(iter(own.values())).first_seen_seconds),
-        last_seen_seconds=now,
-    )
-
-
-def _interpolated(first: Track, second: Track, weight: float, now: float) -> Track:
-    """Return the track between two sightings; `weight` of the second, 0..1."""
-    landmarks = None
-    if first.landmarks is not None and second.landmarks is not None:
-        landmarks = (first.landmarks * (1 - weight) + second.landmarks * weight).astype(np.float32)
-    return Track(
-        track_id=first.track_id,
-        xyxy=(first.xyxy * (1 - weight) + second.xyxy * weight).astype(np.float32),
-        landmarks=landmarks,
-        score=min(first.score, second.score),
-        is_detected=True,
-        first_seen_seconds=first.first_seen_seconds,
-        last_seen_seconds=now,
     )

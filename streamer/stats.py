@@ -1,6 +1,8 @@
 """How fast a run is: frames, drops, and the latency and stage times as percentiles, in memory that does not grow.
 
-Times go into histograms whose bins widen by 2 %, so a percentile is at most 1 % off however long a run lasts. This
+Times go into histograms whose bins widen by 2 %, so a percentile is at most 1 % off however long a run lasts. Beside
+the time that passed stands the processor time of the thread that ran the stage, which other work on the machine does
+not stretch; threads that a library starts inside a stage (a decoder's, an encoder's, a net's) are not in it. This
 module measures and adds up; it neither logs nor shows anything.
 """
 
@@ -12,7 +14,8 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 # From a microsecond, below which the clock says nothing, to three hours, longer than any stage may take.
@@ -40,12 +43,16 @@ class StageSummary:
         calls: How often it ran; a call may serve a whole batch.
         total_seconds: Of all calls together.
         seconds: Of single calls.
+        cpu_seconds: Processor time of the calling threads in all calls together.
+        own_cpu_seconds: The same without the stages inside this one, so that those of all stages may be added up.
     """
 
     name: str
     calls: int
     total_seconds: float
     seconds: Percentiles
+    cpu_seconds: float = 0.0
+    own_cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +112,52 @@ class Histogram:
         return min(max(centre, self._shortest), self._longest)
 
 
+@dataclass(slots=True)
+class _Call:
+    """A stage that runs just now in one thread."""
+
+    inner_cpu_seconds: float = 0.0  # of the stages inside it
+
+
+@dataclass(slots=True)
+class _Stage:
+    """The calls of one stage."""
+
+    wall: Histogram = field(default_factory=Histogram)
+    cpu_seconds: float = 0.0
+    own_cpu_seconds: float = 0.0
+
+
+# Each thread has a context of its own, so this is the innermost call in the thread that asks.
+_CURRENT: ContextVar[_Call | None] = ContextVar("stage", default=None)
+
+
 class RunStats:
     """Gathers one run's numbers. One lock guards them all, so any thread may write and any may ask for a summary.
 
     Args:
         clock: Monotonic seconds, the clock of `Frame.captured_at`.
+        cpu_clock: Processor seconds of the calling thread.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, cpu_clock: Callable[[], float] = time.thread_time
+    ) -> None:
+        self._clock, self._cpu_clock = clock, cpu_clock
         self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
         self._frames = self._dropped = self._skipped = 0
         self._latency = Histogram()
-        self._stages: dict[str, Histogram] = {}
+        self._stages: dict[str, _Stage] = {}
         self._started_at: float | None = None
         self._last_at = 0.0
+
+    def clear(self) -> None:
+        """Forget all that was measured, so that what comes after a warm-up stands alone."""
+        with self._lock:
+            self._forget()
 
     def _touch(self, now: float) -> None:
         """Widen the measured time to `now`; the caller holds the lock."""
@@ -129,13 +167,21 @@ class RunStats:
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
         """Time what runs inside the `with` as one call of `stage`, also where it raises."""
-        began_at = self._clock()
+        outer, call = _CURRENT.get(), _Call()
+        token = _CURRENT.set(call)
+        began_at, cpu_began_at = self._clock(), self._cpu_clock()
         try:
             yield
         finally:
-            ended_at = self._clock()
+            cpu_seconds, ended_at = self._cpu_clock() - cpu_began_at, self._clock()
+            _CURRENT.reset(token)
+            if outer is not None:
+                outer.inner_cpu_seconds += cpu_seconds
             with self._lock:
-                self._stages.setdefault(stage, Histogram()).add(ended_at - began_at)
+                measured = self._stages.setdefault(stage, _Stage())
+                measured.wall.add(ended_at - began_at)
+                measured.cpu_seconds += cpu_seconds
+                measured.own_cpu_seconds += cpu_seconds - call.inner_cpu_seconds
                 self._touch(began_at)
                 self._touch(ended_at)
 
@@ -169,8 +215,15 @@ class RunStats:
                 fps=self._frames / seconds if seconds > 0 else 0.0,
                 latency_seconds=self._latency.percentiles(),
                 stages=tuple(
-                    StageSummary(name, stage.count, stage.total_seconds, percentiles)
+                    StageSummary(
+                        name,
+                        stage.wall.count,
+                        stage.wall.total_seconds,
+                        percentiles,
+                        stage.cpu_seconds,
+                        stage.own_cpu_seconds,
+                    )
                     for name, stage in self._stages.items()
-                    if (percentiles := stage.percentiles()) is not None
+                    if (percentiles := stage.wall.percentiles()) is not None
                 ),
             )

@@ -421,3 +421,58 @@ def _on_plate(mask: UInt8) -> UInt8:
 def test_a_font_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be used as a font"):
         Annotator(AnnotateStyle(font=tmp_path / "absent.ttf"))
+
+
+def test_without_faces_the_picture_is_handed_on_and_not_copied(annotator: Annotator) -> None:
+    picture = textured(64, 48)
+    canvas = annotator.draw(FrameResult(Frame(picture, 0, 0.0, 0.0, "source")))
+    assert np.shares_memory(canvas.y, picture.y)
+
+
+def test_plates_go_where_weighing_every_place_puts_them() -> None:
+    """Stopping at the first place that nothing later can beat changes no choice."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        corners = rng.integers(0, [500, 260], (12, 2))
+        boxes = [
+            (int(x), int(y), int(x + side), int(y + side))
+            for (x, y), side in zip(corners, range(30, 90, 5), strict=True)
+        ]
+        sizes = [(int(width), 24) for width in rng.integers(20, 90, 12) * 2]
+        placed: list[tuple[int, int, int, int]] = []
+        for place, size, box in zip(place_plates(sizes, boxes, (640, 360)), sizes, boxes, strict=True):
+            assert (
+                place
+                == min(
+                    _all_places(size, box),
+                    key=lambda at: _cost(at[1], size, placed, boxes) + at[0] * 0.02 * size[0] * 24,
+                )[1]
+            )
+            assert place is not None
+            placed.append((*place, place[0] + size[0], place[1] + size[1]))
+
+
+def _all_places(size: tuple[int, int], box: tuple[int, int, int, int]) -> list[tuple[int, tuple[int, int]]]:
+    (width, height), (x1, y1, x2, y2) = size, box
+    lefts = [x1, x2 - width, x1, x2 - width, *[(x1 + x2 - width) // 2] * 2, x1 - width, x2, *[x1] * 4]
+    tops = [*[y1 - height] * 2, y2, y2, y1 - height, y2, y1, y1, y1 - 2 * height, y2 + height, y1, y2 - height]
+    inside = [
+        (int(np.clip(left, 0, 640 - width)) // 2 * 2, int(np.clip(top, 0, 360 - height)) // 2 * 2)
+        for left, top in zip(lefts, tops, strict=True)
+    ]
+    return list(enumerate(inside))
+
+
+def _cost(
+    at: tuple[int, int],
+    size: tuple[int, int],
+    plates: list[tuple[int, int, int, int]],
+    faces: list[tuple[int, int, int, int]],
+) -> float:
+    """Count the pixels covered, on a drawn mask of each box."""
+    here = np.zeros((360, 640), np.bool_)
+    here[at[1] : at[1] + size[1], at[0] : at[0] + size[0]] = True
+    covered = 0.0
+    for boxes, weight in ((plates, 8.0), (faces, 1.0)):
+        covered += weight * sum(np.count_nonzero(here[max(y1, 0) : y2, max(x1, 0) : x2]) for x1, y1, x2, y2 in boxes)
+    return covered

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -17,6 +21,8 @@ from streamer.devices import (
     bounded_threads,
     choose_device,
     cpu_quota,
+    has_nvidia_driver,
+    openvino_problem,
     probe_accelerators,
     probe_cpus,
     select_device,
@@ -139,6 +145,70 @@ def test_asking_for_the_cpu_does_not_wake_a_gpu(monkeypatch: pytest.MonkeyPatch)
     assert select_device("cpu", 1) == Device("CPU", "cpu", "float32", 1, "openvino")
     monkeypatch.setattr("streamer.devices.has_nvidia_driver", lambda: False)
     assert select_device("auto", 1).torch_device == "cpu"
+
+
+class Driver:
+    """What answers in place of libcuda.so.1."""
+
+    def __init__(self, gpus: int, error: int = 0) -> None:
+        self.gpus, self.error = gpus, error
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802, the driver's own name
+        return self.error
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = self.gpus
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "is_there"),
+    [(Driver(2), True), (Driver(0), False), (Driver(1, error=100), False)],  # 100: CUDA_ERROR_NO_DEVICE
+)
+def test_a_driver_counts_only_with_a_gpu(monkeypatch: pytest.MonkeyPatch, driver: Driver, is_there: bool) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
+    assert has_nvidia_driver() == is_there
+
+
+def test_without_a_driver_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", absent)
+    assert not has_nvidia_driver()
+
+
+def test_torch_is_asked_only_where_there_is_a_driver() -> None:
+    """It takes a second to import and 0.6 GB."""
+    script = """
+import sys
+from streamer.devices import apply_thread_limits, has_nvidia_driver, select_device
+has_driver, device = has_nvidia_driver(), select_device("auto", 1)
+if device.backend == "openvino":
+    apply_thread_limits(device, 1)
+print(has_driver == ("torch" in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("machine", "is_installed", "problem"),
+    [
+        ("x86_64", True, ""),
+        ("AMD64", True, ""),
+        ("arm64", True, ""),
+        ("aarch64", True, ""),
+        ("riscv64", True, "it is not made for riscv64 processors"),
+        ("x86_64", False, "it is not installed"),
+    ],
+)
+def test_openvino_serves_some_processors(
+    monkeypatch: pytest.MonkeyPatch, machine: str, is_installed: bool, problem: str
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if is_installed else None)
+    assert openvino_problem() == problem
 
 
 def test_the_backend_is_the_one_asked_for() -> None:

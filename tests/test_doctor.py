@@ -15,7 +15,7 @@ from streamer.cli import checks
 from streamer.cli.checks import Check
 from streamer.cli.doctor import exit_code
 from streamer.cli.probes import PROBES, Probe, run_probes
-from streamer.devices import Cpus
+from streamer.devices import Accelerators, Cpus, Device
 from streamer.errors import UsageError, WeightsError
 
 NO_GL = "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
@@ -92,6 +92,28 @@ def test_torch_and_gpu() -> None:
     judged(checks.check_gpu(Probe({"cuda_name": "H100"})), "ok", "H100")
     judged(checks.check_gpu(Probe({"mps": "yes"})), "ok", "Apple GPU")
     judged(checks.check_gpu(Probe({"cuda_problem": "no NVIDIA GPU is found"})), "ok", "no NVIDIA GPU is found")
+
+
+def test_openvino() -> None:
+    judged(checks.check_openvino(Probe({"version": "2026.4.1", "problem": ""})), "ok", "2026.4.1")
+    judged(checks.check_openvino(Probe({"problem": "it is not installed"})), "warning", "pip install openvino", "torch")
+    judged(checks.check_openvino(Probe(error="ImportError: x")), "problem", "ImportError: x", "runtime.backend=torch")
+
+
+def test_where_the_nets_run() -> None:
+    def refused() -> Device:
+        raise UsageError("device cuda: no NVIDIA GPU is found")
+
+    judged(checks.check_nets(lambda: Device("CPU", "cpu", "float32", 2, "openvino")), "ok", "OpenVINO, on the CPU", "2")
+    judged(checks.check_nets(lambda: Device("H100", "cuda", "float16", 3)), "ok", "on torch, on the H100")
+    judged(checks.check_nets(refused), "problem", "no NVIDIA GPU is found")
+
+
+def test_what_torch_found_is_taken_over() -> None:
+    assert checks.accelerators(Probe({"cuda_name": "H100", "mps": "no"})).cuda_name == "H100"
+    none = checks.accelerators(Probe({"cuda_name": "", "cuda_problem": "no GPU", "mps": "yes"}))
+    assert none == Accelerators(None, "no GPU", has_mps=True)
+    assert checks.accelerators(Probe(error="x")).cuda_problem == "torch does not start"
 
 
 def test_cpu() -> None:
@@ -188,6 +210,8 @@ def test_the_whole_examination(capsys: pytest.CaptureFixture[str]) -> None:
     code = cli.main(["doctor", "--json"])
     found = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert found["torch"]["state"] == "ok"
+    assert found["OpenVINO"]["state"] == "ok"
+    assert found["nets"]["state"] == "ok"
     assert found["OpenCV"]["state"] == "ok"
     assert code == {"ok": 0, "problem": 4}[found["weights"]["state"]]
 
@@ -198,6 +222,7 @@ def test_it_runs_where_nothing_can_be_imported(tmp_path: Path) -> None:
     for module, library in (("cv2", "libGL.so.1"), ("torch", "libgomp.so.1"), ("av", "libz.so.1")):
         (tmp_path / f"{module}.py").write_text(lack.format(library, module))
     (tmp_path / "bad.yaml").write_text("x: 1")
+    (tmp_path / "openvino.py").write_text("raise ImportError('no openvino')")
     run = [sys.executable, "-m", "streamer", "doctor", "--config", str(tmp_path / "bad.yaml")]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(run, capture_output=True, encoding="utf-8", check=False, env=environment)
@@ -206,6 +231,7 @@ def test_it_runs_where_nothing_can_be_imported(tmp_path: Path) -> None:
         "problem  OpenCV           the system library libGL.so.1 is missing",
         "→ run: apt-get install -y libgl1 libglib2.0-0",
         "→ run: apt-get install -y libgomp1",
+        "problem  OpenVINO         ImportError: no openvino",
         "bad.yaml line 1: x is not a section",
     ):
         assert line in done.stdout

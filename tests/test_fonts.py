@@ -184,3 +184,10 @@ def test_a_cut_font_is_refused_not_half_read(tmp_path: Path, matplotlib_fonts: P
 def test_every_system_has_its_font_folders(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", platform)
     assert any("font" in folder.name.lower() for folder in system_font_folders())
+
+
+def test_a_line_that_was_drawn_before_is_not_drawn_again_and_cannot_be_changed(shipped_only: TextRenderer) -> None:
+    mask = shipped_only.line("Ana", SIZE)
+    assert shipped_only.line("Ana", SIZE) is mask
+    with pytest.raises(ValueError, match="read-only"):
+        mask[0, 0] = 1

@@ -18,10 +18,11 @@ LAYERS = (
     ("errors", "cmap"),
     ("pictures",),
     ("types",),
-    ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime"),
+    ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs"),
     ("plates",),
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
-    ("labels", "scans", "spans"),
+    ("labels", "scans", "gaps"),
+    ("spans",),
     ("pipeline",),
     ("queues",),
     ("threads",),
@@ -31,6 +32,7 @@ LAYERS = (
     ("build",),
     ("api",),
     ("__init__",),
+    ("bench",),
     ("cli",),
     ("__main__",),
 )
@@ -38,15 +40,23 @@ LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # What may be imported only in the modules that match a pattern.
 RESERVED = {
-    "torch": ("devices", "detectors.*torch*", "emotion.*torch", "emotion.training", "recognition.dlib_torch"),
-    "torchvision": ("detectors.*torch*", "emotion.*torch", "recognition.dlib_torch"),
-    "facenet_pytorch": (),
+    "torch": (
+        "devices",
+        "cuda_graphs",
+        "detectors.*torch*",
+        "emotion.*torch",
+        "emotion.training",
+        "recognition.dlib_torch",
+        "bench.naive",  # somebody else's loop, which ours is compared with
+    ),
+    "torchvision": ("detectors.*torch*", "emotion.*torch", "recognition.dlib_torch", "bench.naive"),
+    "facenet_pytorch": ("bench.machine", "bench.naive"),
     "openvino": ("openvino_runtime",),
     "pydantic": ("settings", "config"),
     "yaml": ("settings", "config"),
     "concurrent": ("threads", "sinks.web"),
     "asyncio": ("sinks.web",),
-    "queue": ("threads", "sinks.web"),
+    "queue": ("threads", "sinks.web", "bench.ceiling"),
     "_thread": (),
     "multiprocessing": ("sources.camera",),
     "pickle": ("detectors.mtcnn_weights",),  # a restricted unpickler, of files whose sha256 is known
@@ -57,7 +67,8 @@ RESERVED = {
     "joblib": (),
 }
 # Who may start a thread, and who may besides wait for one; a lock that guards a counter is anybody's.
-STARTERS = ("threads", "sinks.web")
+# The benchmark's ceiling is a program of its own, none of our threads included.
+STARTERS = ("threads", "sinks.web", "bench.ceiling")
 WAITERS = ("queues", "runner")
 WAITING = ("Condition", "Event", "Lock")
 WINDOWS = ("sinks.window",)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import SourceOpenError
-from streamer.pictures import BgrPicture, Canvas, I420Picture, UInt8, read_picture
+from streamer.pictures import BgrPicture, BufferRing, Canvas, I420Picture, UInt8, read_picture
 
 Double = npt.NDArray[np.float64]
 
@@ -156,3 +156,52 @@ def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(SourceOpenError, match="is no file"):
         read_picture(tmp_path / "pipe.jpg")
+
+
+def test_a_canvas_to_show_as_it_is_shares_the_pictures_memory_and_may_not_be_drawn_on() -> None:
+    planes = random_planes(8, 6, 0)
+    canvas = Canvas.untouched(I420Picture(*planes, is_bt709=True))
+    assert (canvas.width, canvas.height, canvas.is_bt709) == (8, 6, True)
+    for plane, own in zip((canvas.y, canvas.u, canvas.v), planes, strict=True):
+        assert np.shares_memory(plane, own)
+        with pytest.raises(ValueError, match="read-only"):
+            plane[0, 0] = 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(7, 6), (8, 5)])
+def test_an_odd_picture_is_extended_also_where_nothing_is_drawn(width: int, height: int) -> None:
+    picture = I420Picture(*random_planes(width, height, 0))
+    canvas, drawn = Canvas.untouched(picture), Canvas(picture)
+    for plane, other in zip((canvas.y, canvas.u, canvas.v), (drawn.y, drawn.u, drawn.v), strict=True):
+        np.testing.assert_array_equal(plane, other)
+
+
+def test_a_picture_with_padded_rows_is_copied_as_one_without() -> None:
+    y, u, v = random_planes(16, 8, 0)
+    padded = [np.pad(plane, ((0, 0), (0, 5)), constant_values=7)[:, : plane.shape[1]] for plane in (y, u, v)]
+    canvas = Canvas(I420Picture(*padded))
+    for plane, expected in zip((canvas.y, canvas.u, canvas.v), (y, u, v), strict=True):
+        np.testing.assert_array_equal(plane, expected)
+
+
+@pytest.mark.parametrize("plane", ["y", "u", "v"])
+def test_a_rings_memory_is_used_again_only_when_nobody_holds_a_part_of_it(plane: str) -> None:
+    ring, picture = BufferRing(), I420Picture(*random_planes(8, 6, 0))
+    canvas = Canvas(picture, ring)
+    held: UInt8 | None = getattr(canvas, plane)[1:, 1:]
+    del canvas
+    second = Canvas(picture, ring)
+    assert held is not None
+    assert not any(np.shares_memory(held, part) for part in (second.y, second.u, second.v))
+    first_place = held.base.ctypes.data if held.base is not None else 0
+    held = None
+    third = Canvas(picture, ring)
+    assert first_place in {part.base.ctypes.data for part in (third.y, third.u, third.v) if part.base is not None}
+
+
+def test_a_ring_follows_a_change_of_size() -> None:
+    ring = BufferRing()
+    for width, height in ((8, 6), (4, 2), (8, 6)):
+        planes = random_planes(width, height, width)
+        canvas = Canvas(I420Picture(*planes), ring)
+        np.testing.assert_array_equal(canvas.y, planes[0])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from streamer import geometry
+from streamer.gaps import SpanPolicy
 from streamer.pictures import BgrPicture, Picture
-from streamer.spans import SpanFollower, SpanPolicy
+from streamer.spans import SpanFollower
 from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
 from streamer.types import Faces, Float32, Frame, Track
@@ -52,10 +53,12 @@ class Script:
         return [found[inside]]
 
     def refine(self, pictures: Sequence[Picture], boxes: Sequence[Float32]) -> list[Faces]:
-        index = self._index[id(pictures[0])]
+        return [self._near(self._index[id(picture)], wanted) for picture, wanted in zip(pictures, boxes, strict=True)]
+
+    def _near(self, index: int, boxes: Float32) -> Faces:
         self.looked_at.append(index)
         found = self.whole(index)
-        return [found[geometry.iou(found.xyxy, boxes[0]).max(axis=1, initial=0) > 0.3]]
+        return found[geometry.iou(found.xyxy, boxes).max(axis=1, initial=0) > 0.3]
 
 
 def walking(

@@ -689,3 +689,47 @@ def small_disk(where: Path, kilobytes: int) -> Iterator[Path]:
         yield where
     finally:
         subprocess.run(["umount", "--lazy", str(where)], check=True)
+
+
+class TestThePathOfAFrame:
+    def test_a_decoded_picture_goes_to_two_encoders_at_times_of_their_own(self, tmp_path: Path) -> None:
+        """The decoder's frame is not copied, and yet keeps nothing of what one encoder was told."""
+        source = VideoSink(tmp_path / "source.mp4")
+        write_all(source, steady(9))
+        source.close(Ending.COMPLETE)
+        decoded = [
+            I420Picture(*(np.frombuffer(memoryview(p), np.uint8).reshape(p.height, -1)[:, : p.width] for p in f.planes))
+            for f in play(tmp_path / "source.mp4").frames
+        ]
+        sinks = [VideoSink(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+        for sink, step in zip(sinks, (0.04, 0.5), strict=True):
+            sink.open(info())
+            for index, shown in enumerate(decoded):
+                result = FrameResult(Frame(shown, index, index * step, 0.0, "source"))
+                sink.write(result, Canvas.untouched(shown))
+        for sink in sinks:
+            sink.close(Ending.COMPLETE)
+        assert play(tmp_path / "a.mp4").pts_seconds == pytest.approx([index * 0.04 for index in range(9)])
+        assert play(tmp_path / "b.mp4").pts_seconds == pytest.approx([index * 0.5 for index in range(9)])
+
+    def test_copied_or_not_the_bytes_are_the_same(self, tmp_path: Path) -> None:
+        drawn = [Canvas(picture(index)).picture() for index in range(9)]
+        for name, make in (("copied.mp4", Canvas), ("shared.mp4", Canvas.untouched)):
+            sink = VideoSink(tmp_path / name)
+            sink.open(info())
+            for index, shown in enumerate(drawn):
+                sink.write(FrameResult(Frame(shown, index, index / 25, 0.0, "source")), make(shown))
+            sink.close(Ending.COMPLETE)
+        assert (tmp_path / "copied.mp4").read_bytes() == (tmp_path / "shared.mp4").read_bytes()
+
+    def test_planes_in_memory_that_nobody_may_write_are_encoded_too(self, tmp_path: Path) -> None:
+        planes = [
+            np.frombuffer(bytes([level]) * size, np.uint8).reshape(shape)
+            for level, size, shape in ((90, 64 * 48, (48, 64)), (128, 32 * 24, (24, 32)), (128, 32 * 24, (24, 32)))
+        ]
+        shown = I420Picture(*planes)
+        sink = VideoSink(tmp_path / "out.mp4")
+        sink.open(info())
+        sink.write(FrameResult(Frame(shown, 0, 0.0, 0.0, "source")), Canvas.untouched(shown))
+        sink.close(Ending.COMPLETE)
+        assert abs(int(play(tmp_path / "out.mp4").frames[0].to_ndarray()[10, 10]) - 90) <= 2

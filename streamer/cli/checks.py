@@ -12,7 +12,7 @@ from typing import Literal
 
 from streamer.cli.libraries import OPENCV_PACKAGES, WINDOW_PACKAGES, install_command, missing_library
 from streamer.cli.probes import Probe
-from streamer.devices import Cpus, bounded_threads
+from streamer.devices import Accelerators, Cpus, Device, bounded_threads
 from streamer.errors import StreamerError, WeightsError
 
 State = Literal["ok", "warning", "problem"]
@@ -137,6 +137,33 @@ def check_torch(probe: Probe) -> Check:
     library = missing_library(probe.error)
     command = install_command(library) if library else None
     return Check("torch", "problem", probe.error, f"run: {command}" if command else f"{_REINSTALL} torch")
+
+
+def check_openvino(probe: Probe) -> Check:
+    """See whether OpenVINO computes."""
+    if probe.error:
+        return Check("OpenVINO", "problem", probe.error, f"{_REINSTALL} openvino, or set runtime.backend=torch")
+    problem = probe.values.get("problem", "")
+    if problem:
+        return Check("OpenVINO", "warning", problem, "run: pip install openvino; without it torch computes, slower")
+    return Check("OpenVINO", "ok", probe.values.get("version", ""))
+
+
+def accelerators(probe: Probe) -> Accelerators:
+    """Return what torch found in its process."""
+    values = probe.values
+    problem = values.get("cuda_problem") or "torch does not start"
+    return Accelerators(values.get("cuda_name") or None, problem, values.get("mps") == "yes")
+
+
+def check_nets(choose: Callable[[], Device]) -> Check:
+    """Tell where the nets run and on what, as the configuration has it."""
+    try:
+        device = choose()
+    except StreamerError as error:
+        return Check("nets", "problem", str(error), "correct it; `streamer config show` prints all keys")
+    product = {"openvino": "OpenVINO", "torch": "torch"}[device.backend]
+    return Check("nets", "ok", f"on {product}, on the {device.name}, with {device.threads} threads")
 
 
 def check_cpu(cpus: Cpus) -> Check:

@@ -1,6 +1,6 @@
 """`streamer doctor`: what there is on this machine, what is wrong, and what to do about it.
 
-Nothing here imports OpenCV, PyAV or torch in this process, so it runs where they cannot.
+Nothing here imports OpenCV, PyAV, torch or OpenVINO in this process, so it runs where they cannot.
 """
 
 from __future__ import annotations
@@ -46,15 +46,21 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
     from streamer.cli import checks
     from streamer.cli.probes import run_probes
     from streamer.config import load_config
-    from streamer.devices import probe_cpus
+    from streamer.devices import Device, bounded_threads, choose_device, probe_cpus
     from streamer.errors import UsageError
     from streamer.weights import WEIGHTS, verify
 
     probes = run_probes()
     try:
-        gallery = load_config(config, overrides).recognition.gallery_path
+        settings = load_config(config, overrides)
     except UsageError:
-        gallery = load_config(environment={}).recognition.gallery_path  # the check below tells of it
+        settings = load_config(environment={})  # the check below tells of it
+    gallery, runtime, cpus = settings.recognition.gallery_path, settings.runtime, probe_cpus()
+
+    def chosen() -> Device:
+        threads, problem = bounded_threads(cpus, runtime.threads), probes["openvino"].values.get("problem", "")
+        return choose_device(runtime.device, checks.accelerators(probes["torch"]), threads, runtime.backend, problem)
+
     return [
         checks.check_packages(_package_versions()),
         checks.check_opencv_wheels([wheel for wheel in _OPENCV_WHEELS if _version(wheel) is not None]),
@@ -64,8 +70,10 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
         checks.check_pyav(probes["pyav"]),
         checks.check_codecs(probes["pyav"]),
         checks.check_torch(probes["torch"]),
-        checks.check_cpu(probe_cpus()),
+        checks.check_openvino(probes["openvino"]),
+        checks.check_cpu(cpus),
         checks.check_gpu(probes["torch"]),
+        checks.check_nets(chosen),
         checks.check_weights(list(WEIGHTS), verify),
         checks.check_configuration(lambda: load_config(config, overrides)),
         checks.check_gallery(gallery),

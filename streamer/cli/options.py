@@ -28,4 +28,20 @@ GalleryFolder = Annotated[
 DeviceName = Annotated[
     str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the nets run; default: auto.")
 ]
+BackendName = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="auto|openvino|torch",
+        help="What computes the nets; default: auto, OpenVINO on a CPU and torch on a GPU.",
+    ),
+]
+EncoderChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="auto|libx264|h264_nvenc|h264_vaapi|h264_videotoolbox|h264_qsv|h264_amf",
+        help="What encodes the video; default: auto, the first hardware encoder that works, else libx264.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]

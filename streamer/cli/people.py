@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamer.cli.options import AsJson, ConfigFile, DeviceName, GalleryFolder, Overrides
+from streamer.cli.options import AsJson, BackendName, ConfigFile, DeviceName, GalleryFolder, Overrides
 from streamer.cli.output import print_table, printable
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def import_people(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Photos, one folder a person, named after them.")],
     gallery: GalleryFolder = None,
     device: DeviceName = None,
+    backend: BackendName = None,
     config_file: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
@@ -34,7 +35,8 @@ def import_people(
     from streamer.recognition.enrol import enrol_folder, find_people
     from streamer.recognition.gallery import edit_gallery, load_or_empty
 
-    config = load_config(config_file, overrides or (), flags={"recognition.gallery": gallery, "runtime.device": device})
+    flags = {"recognition.gallery": gallery, "runtime.device": device, "runtime.backend": backend}
+    config = load_config(config_file, overrides or (), flags=flags)
     path = config.recognition.gallery_path
     find_people(folder)  # what is wrong with folder or gallery is told before the nets are loaded
     load_or_empty(path, embedder_id())

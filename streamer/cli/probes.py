@@ -34,7 +34,22 @@ print("cuda_problem=" + found.cuda_problem)
 print("mps=" + ("yes" if found.has_mps else "no"))
 """
 
-# Twenty-four pictures through each encoder: that it is compiled in does not mean that its hardware is there.
+# Not by way of openvino_runtime, which imports OpenCV; without openvino_telemetry nothing is reported to its makers.
+_OPENVINO = """
+import sys
+from streamer.devices import openvino_problem
+problem = openvino_problem()
+print("problem=" + problem)
+if not problem:
+    sys.modules["openvino_telemetry"] = None
+    import openvino
+    from openvino import opset13
+    numbers = opset13.parameter([1, 2], openvino.Type.f32)
+    openvino.Core().compile_model(openvino.Model([opset13.relu(numbers)], [numbers]), "CPU")
+    print("version=" + openvino.__version__.partition("-")[0])
+"""
+
+# Twenty-four pictures through x264; streamer.sinks.encoders tries the hardware's encoders as a run does.
 _PYAV = """
 import io, av
 print("version=" + av.__version__)
@@ -64,8 +79,10 @@ def decoded():
         if sum(1 for _ in container.decode(video=0)) != 24:
             raise ValueError("pictures are lost")
 attempt("decode", decoded)
-for encoder in ("h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox", "h264_v4l2m2m"):
-    attempt(encoder, lambda: written(encoder, {}))
+from streamer.sinks.encoders import HARDWARE, Encoding, encoder_problem
+for encoder in HARDWARE:
+    problem = encoder_problem(encoder, Encoding())
+    print(encoder + "=" + ("yes" if problem is None else f"no ({problem})".splitlines()[0]))
 """
 
 # streamer.fonts says in the log what it finds no font for.
@@ -88,7 +105,7 @@ for script, name in samples.items():
 print("missing=" + ", ".join(missing))
 """
 
-PROBES: Mapping[str, str] = {"opencv": _OPENCV, "pyav": _PYAV, "torch": _TORCH, "fonts": _FONTS}
+PROBES: Mapping[str, str] = {"opencv": _OPENCV, "pyav": _PYAV, "torch": _TORCH, "openvino": _OPENVINO, "fonts": _FONTS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamer.cli.options import INTERRUPTED, ConfigFile, DeviceName, GalleryFolder, Overrides
+from streamer.cli.options import (
+    INTERRUPTED,
+    BackendName,
+    ConfigFile,
+    DeviceName,
+    EncoderChoice,
+    GalleryFolder,
+    Overrides,
+)
 from streamer.cli.output import print_error, printable
 from streamer.errors import StreamerError, UsageError
 
@@ -49,10 +57,12 @@ def process(
     detect_every: Annotated[
         float | None,
         typer.Option(
-            "--detect-every", metavar="SECONDS", help="Between whole-picture searches; 0: every frame; default: 0.2."
+            "--detect-every", metavar="SECONDS", help="Between whole-picture searches; 0: every frame; default: 0.6."
         ),
     ] = None,
     device: DeviceName = None,
+    backend: BackendName = None,
+    encoder: EncoderChoice = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that exist; default: refuse.")
     ] = False,
@@ -60,9 +70,10 @@ def process(
     overrides: Overrides = None,
 ) -> None:
     """Find, follow and name the faces of videos; write an annotated video and a results file for each."""
-    from streamer.build import Outputs
+    from streamer.build import Outputs, encoding
     from streamer.cli.inputs import expand, results_paths, video_paths
     from streamer.config import load_config
+    from streamer.sinks.encoders import check_encoder
 
     if no_video and output is not None:
         raise UsageError("-o names a video and --no-video asks for none; leave one of them out, or use --results")
@@ -75,6 +86,8 @@ def process(
             "tracker.detect_every_seconds": detect_every,
             "recognition.gallery": gallery,
             "runtime.device": device,
+            "runtime.backend": backend,
+            "sinks.encoder": encoder,
         },
     )
     paths = expand(inputs)
@@ -82,6 +95,7 @@ def process(
     records = results_paths(paths, results, videos)
     outputs = [Outputs(None, record) for record in records]
     if videos is not None:
+        check_encoder(encoding(config))
         outputs = [Outputs(video, record) for video, record in zip(videos, records, strict=True)]
 
     from streamer.api import Processor

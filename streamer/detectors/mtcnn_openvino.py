@@ -22,8 +22,6 @@ _LEAST = 2
 _RNET_SIDE, _ONET_SIDE = 24, 48
 Graph = tuple[ov.Node, list[ov.Node]]  # a net's output and its inputs
 
-_MEAN, _SCALE = 127.5, 128.0  # pixel p enters the nets as (p - 127.5) / 128
-
 
 class OpenVinoCascade:
     """The cascade's nets on the CPU.
@@ -59,9 +57,10 @@ class PreparedPictures:
 
     def propose(self, owner: int, height: int, width: int, threshold: float) -> Proposals:
         """Run P-Net on a picture resized to height × width."""
+        strips = _strips(height)
         parts = [
-            _above(self._nets.pnet(*self._areas.level(owner, height, width, rows))[0], rows.start // 2, threshold)
-            for rows in _strips(height)
+            _above(self._nets.pnet(pixels)[0], strip.start // 2, threshold)
+            for strip, pixels in zip(strips, self._areas.level(owner, height, width, strips), strict=True)
         ]
         return Proposals(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
@@ -77,11 +76,13 @@ class PreparedPictures:
 
     def _head(self, net: ov.Net, windows: npt.NDArray[np.int64], owners: Places, side: int, channels: int) -> Float32:
         """Return a net's (N, channels) output for N crops; a crop's does not depend on those beside it."""
+        if len(windows) == 1:
+            return self._head(net, windows.repeat(_LEAST, 0), owners.repeat(_LEAST), side, channels)[:1]
         head = np.empty((len(windows), channels), np.float32)
-        for start in range(0, len(windows), _CHUNK):
-            some = slice(start, min(start + _CHUNK, len(windows)))
-            rows = np.arange(some.start, max(some.stop, some.start + _LEAST)).clip(max=some.stop - 1)
-            head[some] = net(*self._areas.crops(windows[rows], owners[rows], side))[: some.stop - start]
+        done = 0
+        for crops in self._areas.crops(windows, owners, side, _CHUNK):
+            head[done : done + len(crops)] = net(crops)
+            done += len(crops)
         return head
 
 
@@ -94,23 +95,16 @@ def _strips(height: int) -> list[slice]:
 
 
 def _above(head: Float32, first_row: int, threshold: float) -> Proposals:
-    """Return the cells of a (6, h, w) head whose score reaches the threshold; `first_row`: of the strip."""
-    logits = head[1] - head[0]
-    rows, columns = np.nonzero(logits >= np.log(threshold / (1 - threshold)))
-    scores = 1 / (1 + np.exp(-logits[rows, columns]))
-    return Proposals(np.stack([rows + first_row, columns], 1), scores, head[2:, rows, columns].T)
+    """Return the cells of a (5, h, w) head whose score reaches the threshold; `first_row`: of the strip."""
+    width, cells = head.shape[2], head.reshape(len(head), -1)
+    places = np.flatnonzero(cells[0] >= np.log(threshold / (1 - threshold)))
+    found = cells[:, places]
+    rows, columns = np.divmod(places, width)
+    return Proposals(np.stack([rows + first_row, columns], 1), 1 / (1 + np.exp(-found[0])), found[1:].T)
 
 
 def _face_scores(head: Float32) -> Float32:
     return np.asarray(1 / (1 + np.exp(head[:, 0] - head[:, 1])), np.float32)
-
-
-def _pixels(side: int) -> tuple[list[ov.Node], ov.Node]:
-    """Return the two inputs that are `Sums`, side × side (-1: any), and the (N, 3, h, w) pixels made of them."""
-    sums, shares = ov.parameter((-1, side, side, 3), np.int32), ov.parameter((-1, 1, side, side), np.float32)
-    means = ov.multiply(ov.as_float(ov.channels_first(sums)), shares)
-    normalised = ov.add(ov.multiply(means, ov.constant(1 / _SCALE)), ov.constant(-_MEAN / _SCALE))
-    return [sums, shares], normalised
 
 
 def _layer(x: ov.Node, state: State, number: int) -> ov.Node:
@@ -118,16 +112,32 @@ def _layer(x: ov.Node, state: State, number: int) -> ov.Node:
     return ov.prelu(maps, state[f"prelu{number}.weight"])
 
 
+def _first_layer(state: State, side: int) -> tuple[ov.Node, ov.Node]:
+    """Return the input, (N, 1, side, 3 · side) rows of interleaved pixels (-1: any), and the first layer's maps.
+
+    The rows are taken as a picture of one channel, over which a three times as wide kernel moves three steps at a time:
+    the same sums without turning the pixels into planes first, and back into what the convolution wants inside.
+    """
+    pixels = ov.parameter((-1, 1, side, max(3 * side, -1)), np.float32)
+    weight = state["conv1.weight"]
+    interleaved = weight.transpose(0, 2, 3, 1).reshape(len(weight), 1, weight.shape[2], -1)
+    maps = ov.convolution(pixels, interleaved, state["conv1.bias"], stride=(1, 3))
+    return pixels, ov.prelu(maps, state["prelu1.weight"])
+
+
 def _pnet(state: State) -> Graph:
-    inputs, x = _pixels(-1)
-    x = ov.max_pool(_layer(x, state, 1), 2, 2, rounding="ceil")
+    pixels, x = _first_layer(state, -1)
+    x = ov.max_pool(x, 2, 2, rounding="ceil")
     x = _layer(_layer(x, state, 2), state, 3)
-    return ov.convolution(x, *mtcnn_weights.fused(state, ("conv4_1", "conv4_2"))), inputs
+    weight, bias = mtcnn_weights.fused(state, ("conv4_1", "conv4_2"))
+    # Of the two class logits only the difference matters.
+    weight[1], bias[1] = weight[1] - weight[0], bias[1] - bias[0]
+    return ov.convolution(x, weight[1:], bias[1:]), [pixels]
 
 
 def _trunk(x: ov.Node, state: State) -> ov.Node:
-    """Build the three convolutions that R-Net and O-Net both begin with."""
-    x = ov.max_pool(_layer(x, state, 1), 3, 2, rounding="ceil")
+    """Build the two convolutions that come second and third in R-Net as well as in O-Net."""
+    x = ov.max_pool(x, 3, 2, rounding="ceil")
     x = ov.max_pool(_layer(x, state, 2), 3, 2, rounding="ceil")
     return _layer(x, state, 3)
 
@@ -138,13 +148,13 @@ def _verdict(x: ov.Node, state: State, dense: str, prelu: str, heads: tuple[str,
 
 
 def _rnet(state: State) -> Graph:
-    inputs, x = _pixels(_RNET_SIDE)
+    pixels, x = _first_layer(state, _RNET_SIDE)
     x = _verdict(_trunk(x, state), state, "dense4", "prelu4", ("dense5_1", "dense5_2"))
-    return x, inputs
+    return x, [pixels]
 
 
 def _onet(state: State) -> Graph:
-    inputs, x = _pixels(_ONET_SIDE)
+    pixels, x = _first_layer(state, _ONET_SIDE)
     x = _layer(ov.max_pool(_trunk(x, state), 2, 2, rounding="ceil"), state, 4)
     x = _verdict(x, state, "dense5", "prelu5", ("dense6_1", "dense6_2", "dense6_3"))
-    return x, inputs
+    return x, [pixels]

@@ -8,6 +8,7 @@ one square alone reaches .944.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,30 +33,40 @@ _REACH = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The part of a picture in which an expected face is searched.
+    """The parts of pictures in which N expected faces are searched.
 
     Attributes:
-        pixels: (h, w, 3) uint8 BGR; empty where the box lies outside the picture.
-        offset: (x, y) of the part in the picture.
-        owner: Index of the picture.
-        expected: (4,) float32 px, in the part's coordinates.
+        pixels: Of each (h, w, 3) uint8 BGR, none empty.
+        offsets: (N, 2) int64 where each lies in its picture, x and y.
+        owners: (N,) indices of the pictures.
+        expected: (N, 4) float32 px, in the part's coordinates.
     """
 
-    pixels: UInt8
-    offset: tuple[int, int]
-    owner: int
+    pixels: list[UInt8]
+    offsets: npt.NDArray[np.int64]
+    owners: box.Rows
     expected: Float32
 
 
-def surroundings(picture: Picture, owner: int, xyxy: Float32) -> Surroundings:
-    """Cut out the pixels that any candidate about a (4,) box may need; the rest is never converted."""
-    centre = (xyxy[:2] + xyxy[2:]) / 2
-    reach = float(np.max(xyxy[2:] - xyxy[:2])) * _REACH
-    low = np.clip(np.floor(centre - reach), 0, [picture.width, picture.height]).astype(int)
-    high = np.clip(np.ceil(centre + reach), 0, [picture.width, picture.height]).astype(int)
-    offset = (int(low[0]), int(low[1]))
-    pixels = picture.bgr_region((*offset, int(high[0]), int(high[1])))
-    return Surroundings(pixels, offset, owner, (xyxy - np.tile(low, 2)).astype(np.float32))
+def surroundings(pictures: Sequence[Picture], boxes: Sequence[Float32]) -> Surroundings:
+    """Cut out the pixels that any candidate about the (N, 4) boxes in each picture may need; the rest is never converted.
+
+    Boxes that lie outside their picture are left out.
+    """
+    xyxy = np.concatenate([np.zeros((0, 4), np.float32), *boxes])
+    owners = np.repeat(np.arange(len(boxes)), [len(wanted) for wanted in boxes])
+    sizes = np.array([(picture.width, picture.height) for picture in pictures], np.int64).reshape(-1, 2)[owners]
+    centres = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    reach = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1, initial=0)[:, None] * np.float32(_REACH)
+    low = np.clip(np.floor(centres - reach), 0, sizes).astype(np.int64)
+    high = np.clip(np.ceil(centres + reach), 0, sizes).astype(np.int64)
+    inside = np.flatnonzero((high > low).all(axis=1))
+    low, high, owners = low[inside], high[inside], owners[inside]
+    pixels = [
+        pictures[owner].bgr_region((x1, y1, x2, y2))
+        for owner, (x1, y1), (x2, y2) in zip(owners.tolist(), low.tolist(), high.tolist(), strict=True)
+    ]
+    return Surroundings(pixels, low, owners, (xyxy[inside] - np.tile(low, 2)).astype(np.float32))
 
 
 def search(parts: PreparedPictures, expected: Float32) -> Faces:
@@ -103,11 +114,11 @@ def _spread(squares: Float32) -> Float32:
 
 def _best(faces: Faces, owners: box.Rows, count: int) -> Faces:
     """Return the best face of each of `count` owners; score 0 for an owner without any."""
+    rising = np.argsort(faces.scores, kind="stable")
     xyxy, scores = np.zeros((count, 4), np.float32), np.zeros(count, np.float32)
     landmarks = np.zeros((count, 5, 2), np.float32)
-    for row in np.argsort(faces.scores, kind="stable"):
-        owner = owners[row]
-        xyxy[owner], scores[owner], landmarks[owner] = faces.xyxy[row], faces.scores[row], faces.landmarks[row]
+    places = owners[rising]  # of several values for one place the last stays: the highest score
+    xyxy[places], scores[places], landmarks[places] = faces.xyxy[rising], faces.scores[rising], faces.landmarks[rising]
     return Faces(xyxy, scores, landmarks)
 
 

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from streamer.cuda_graphs import uploaded
+
 _ALL = slice(None)
 _MEAN, _SCALE = 127.5, 128.0  # pixel p enters the nets as (p - 127.5) / 128
 
@@ -40,7 +42,7 @@ class SummedArea:
         if device.type == "cpu":
             self._table = torch.from_numpy(cv2.integral(bgr, sdepth=cv2.CV_32S))
         else:
-            pixels = torch.from_numpy(np.ascontiguousarray(bgr)).to(device, non_blocking=True)
+            pixels = uploaded(np.ascontiguousarray(bgr), device)
             sums = pixels.cumsum(0, dtype=torch.int32).cumsum(1, dtype=torch.int32)
             self._table = torch.nn.functional.pad(sums, (0, 0, 1, 0, 1, 0))
 

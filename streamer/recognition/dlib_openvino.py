@@ -9,11 +9,12 @@ from streamer.recognition.dlib_resnet import BLOCKS, CROP_SIZE, DIMENSION, DIVIS
 from streamer.stages import Crops
 from streamer.types import Float32
 
-_CHUNK = 4  # crops that go through the net together: more gain nothing, and take more memory
-
 
 class OpenVinoResNet:
     """The net on the CPU; several threads may call it at once.
+
+    Each crop goes through alone, in 2.4 ms instead of 2.3 in batches of four (float32, AVX-512): kernels are chosen by
+    batch size, so only this way are a crop's bits the same on every CPU whatever is beside it.
 
     Args:
         callers: So many threads may call it side by side.
@@ -25,15 +26,15 @@ class OpenVinoResNet:
 
     def __init__(self, *, callers: int = 1, precision: ov.Precision = "float32") -> None:
         self._weights = read()
-        crops = ov.parameter((-1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+        crops = ov.parameter((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
         self._net = ov.Net(self._built(crops), [crops], callers=callers, precision=precision)
         self._weights.clear()
 
     def __call__(self, crops: Crops) -> Float32:
         """Return (N, 128) float32 vectors of (N, 150, 150, 3) uint8 BGR crops; each does not depend on the others."""
         vectors = np.empty((len(crops), DIMENSION), np.float32)
-        for start in range(0, len(crops), _CHUNK):
-            vectors[start : start + _CHUNK] = self._net(crops[start : start + _CHUNK])
+        for index in range(len(crops)):
+            vectors[index] = self._net(crops[index : index + 1])[0]
         return vectors
 
     def _built(self, crops: ov.Node) -> ov.Node:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812, torch's own documentation calls it so
 
+from streamer.cuda_graphs import fixed_shape, uploaded
 from streamer.recognition.dlib_resnet import BLOCKS, CROP_SIZE, DIMENSION, DIVISOR, HALVING_BLOCKS, MEAN_BGR, read
 from streamer.stages import Crops
 from streamer.types import Float32
@@ -33,6 +34,8 @@ class TorchResNet:
         self._batch = _CPU_BATCH if self._device.type == "cpu" else _GPU_BATCH
         self._tensors = {name: self._placed(torch.from_numpy(values)) for name, values in read().items()}
         self._mean = torch.tensor(MEAN_BGR, device=self._device).reshape(1, 3, 1, 1)
+        shape = (self._batch, CROP_SIZE, CROP_SIZE, 3)
+        self._net = fixed_shape(self._forward, torch.zeros(shape, dtype=torch.uint8, device=self._device))
 
     def __call__(self, crops: Crops) -> Float32:
         """Return (N, 128) float32 vectors of (N, 150, 150, 3) uint8 BGR crops."""
@@ -41,7 +44,7 @@ class TorchResNet:
             some = crops[start : start + self._batch]
             batch = np.zeros((self._batch, CROP_SIZE, CROP_SIZE, 3), np.uint8)
             batch[: len(some)] = some
-            vectors[start : start + len(some)] = self._run(batch)[: len(some)]
+            vectors[start : start + len(some)] = self._net(uploaded(batch, self._device)).cpu().numpy()[: len(some)]
         return vectors
 
     def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -50,16 +53,14 @@ class TorchResNet:
         return tensor.to(self._device, self._dtype).contiguous(memory_format=layout)
 
     @torch.inference_mode()
-    def _run(self, batch: Crops) -> Float32:
-        """Return the (B, 128) float32 vectors of a full batch."""
+    def _forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the (B, 128) float32 vectors of a full (B, 150, 150, 3) uint8 batch."""
         # Pixels come channels last, so this permutation moves no memory and the net keeps their layout.
-        pixels = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
-        x = ((pixels - self._mean) / DIVISOR).to(self._dtype)
+        x = ((batch.permute(0, 3, 1, 2) - self._mean) / DIVISOR).to(self._dtype)
         x = F.max_pool2d(self._convolve(x, "stem", stride=2, padding=0).relu_(), 3, 2)
         for number in range(BLOCKS):
             x = self._block(x, number)
-        vectors: Float32 = F.linear(x.mean((2, 3)), self._tensors["head.weight"]).float().cpu().numpy()
-        return vectors
+        return F.linear(x.mean((2, 3)), self._tensors["head.weight"]).float()
 
     def _block(self, x: torch.Tensor, number: int) -> torch.Tensor:
         """Run one residual block: two convolutions beside the input, or beside its half-sized average."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from av.video.stream import VideoStream
 
 from streamer.pictures import Canvas, UInt8
 from streamer.sinks.audio import AudioTrack, open_audio
+from streamer.sinks.encoders import SOFTWARE, Encoding, choose_encoder, encoder_options, hardware_memory, pixel_format
 from streamer.sinks.files import PartFile
 from streamer.types import SourceInfo
 
@@ -27,37 +27,9 @@ _log = logging.getLogger(__name__)
 
 MATROSKA_TICK_SECONDS = Fraction(1, 1000)
 _KEY_FRAME_SECONDS = 2.0
-_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 # ITU-T H.273 numbers of the colours of HD and of SD video; FFmpeg's number for limited range.
 _BT709, _SMPTE170M, _LIMITED_RANGE = 1, 6, 1
 _BLACK = (16, 128, 128)
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How x264 encodes.
-
-    The default leaves the processor to the nets, which share it. Street video, 4 s of 1080p, two cores, crf 23:
-    ultrafast 7 ms of processor time a frame, 5.5 MB, 42.0 dB; superfast 14 ms, 2.3 MB, 43.5 dB; veryfast 24 ms, 1.6 MB,
-    42.3 dB. The whole of `process` runs at 29 fps with ultrafast, at 25 with superfast.
-
-    Attributes:
-        preset: x264's name for how long it searches.
-        crf: x264's quality, 0 (lossless) to 51; 6 more is about half the size.
-        threads: Encoder threads; 0: as many as x264 sees fit.
-    """
-
-    preset: str = "ultrafast"
-    crf: int = 23
-    threads: int = 0
-
-    def __post_init__(self) -> None:
-        if self.preset not in _PRESETS:
-            raise ValueError(f"preset must be one of {', '.join(_PRESETS)}, not {self.preset!r}")
-        if not 0 <= self.crf <= 51:
-            raise ValueError(f"crf must lie in 0..51, not {self.crf}")
-        if self.threads < 0:
-            raise ValueError(f"threads must be at least 0, not {self.threads}")
 
 
 class Timeline:
@@ -119,13 +91,17 @@ class Movie:
     def add_video(self, info: SourceInfo, first: Canvas, encoding: Encoding) -> None:
         """Add the pictures' stream, in the size and colours of the `first` one."""
         rate = max(Fraction(info.declared_fps).limit_denominator(1001), Fraction(1, 1001))
-        options = {"preset": encoding.preset, "crf": str(encoding.crf)}
-        self._video = self._output.add_stream("libx264", rate=rate, options=options)
+        encoder = choose_encoder(encoding, (first.width, first.height))
+        options, memory = encoder_options(encoder, encoding), hardware_memory(encoder)
+        video = self._output.add_stream(encoder, rate=rate, options=options, hwaccel=memory)
+        assert isinstance(video, VideoStream)
+        self._video = video
         self._frame_seconds = 1 / info.declared_fps
         codec = self._video.codec_context
-        codec.width, codec.height, codec.pix_fmt = first.width, first.height, "yuv420p"
+        codec.width, codec.height, codec.pix_fmt = first.width, first.height, pixel_format(encoder)
         codec.time_base = self._timeline.tick_seconds
-        codec.thread_count = encoding.threads
+        if encoder == SOFTWARE:
+            codec.thread_count = encoding.threads
         codec.sample_aspect_ratio = info.sample_aspect_ratio
         codec.color_range = _LIMITED_RANGE
         codec.color_primaries = codec.color_trc = codec.colorspace = _BT709 if first.is_bt709 else _SMPTE170M
@@ -170,7 +146,7 @@ class Movie:
             self.is_empty = False
 
     def _video_frame(self, canvas: Canvas) -> av.VideoFrame:
-        """Copy a canvas into a frame of the encoder's own (0.2 ms at 1080p), so that neither can change the other."""
+        """Return the canvas as the encoder takes it, in the movie's size; nothing is copied where the sizes agree."""
         codec = self._video.codec_context
         planes: tuple[UInt8, ...] = (canvas.y, canvas.u, canvas.v)
         if (canvas.width, canvas.height) != (codec.width, codec.height):
@@ -181,11 +157,18 @@ class Movie:
                 )
             self._has_warned_of_size = True
             planes = _fitted(planes, codec.width, codec.height)
-        frame = av.VideoFrame(codec.width, codec.height, "yuv420p")
-        for target, plane in zip(frame.planes, planes, strict=True):
-            rows = np.frombuffer(target, np.uint8).reshape(-1, target.line_size)  # type: ignore[call-overload]
-            rows[: target.height, : target.width] = plane
-        return frame
+        # A frame of its own, for its time and type, on the same memory: encoders read it before `encode` returns.
+        return av.VideoFrame.from_dlpack([_exportable(plane) for plane in planes], format="yuv420p")
+
+
+def _exportable(plane: UInt8) -> UInt8:
+    """Return the plane as DLPack takes it, which knows no read-only arrays; nobody writes there all the same."""
+    view = plane.view()
+    try:
+        view.flags.writeable = True
+    except ValueError:  # memory that nobody may write, such as a file mapped for reading
+        return plane.copy()
+    return view
 
 
 def _muxing(container: str, tick_seconds: Fraction) -> dict[str, str]:

@@ -14,8 +14,9 @@ import av
 
 from streamer.errors import SinkError
 from streamer.pictures import Canvas
+from streamer.sinks.encoders import Encoding, choose_encoder
 from streamer.sinks.files import PartFile, check_suffix, write_error
-from streamer.sinks.movie import MATROSKA_TICK_SECONDS, Encoding, Movie, Timeline
+from streamer.sinks.movie import MATROSKA_TICK_SECONDS, Movie, Timeline
 from streamer.types import Ending, FrameResult, SourceInfo
 
 __all__ = ["VIDEO_SUFFIXES", "Encoding", "VideoSink"]
@@ -38,7 +39,7 @@ class VideoSink:
         start_seconds: Where in the source the run began; above 0, the first frame written becomes time 0.
         end_seconds: Where in the source the sound ends; None: with the source, or, where the run is not complete, with
             the last frame.
-        encoding: How x264 encodes.
+        encoding: How pictures are encoded, and by what.
 
     Raises:
         SinkError: `path` has another ending.
@@ -64,8 +65,9 @@ class VideoSink:
         self._error: SinkError | None = None
 
     def open(self, info: SourceInfo) -> None:
-        """Make the part file. Raises SinkError where that is not possible."""
+        """Try the encoder and make the part file. Raises SinkError where that is not possible."""
         self._info = info
+        choose_encoder(self._encoding, ((info.width + 1) // 2 * 2, (info.height + 1) // 2 * 2))
         try:
             self._part = PartFile(self._path)
         except OSError as error:
