@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from streamer import geometry
 from streamer.detectors import boxes as box
 from streamer.detectors import mtcnn as cascade_module
 from streamer.detectors import mtcnn_weights
+from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.detectors.mtcnn_openvino import OpenVinoCascade
 from streamer.detectors.mtcnn_torch import TorchCascade
@@ -29,6 +32,7 @@ from streamer.detectors.torch_summed_area import SummedArea
 from streamer.openvino_runtime import Precision
 from streamer.pictures import BgrPicture, Picture, UInt8
 from streamer.sources.video import VideoSource
+from streamer.stats import RunStats
 from streamer.types import Faces, Float32
 from tests.nets import mtcnn
 
@@ -123,9 +127,22 @@ def test_equals_the_stored_reference_on_real_video(
     assert np.median(overlaps) >= 0.98
 
 
+def exact() -> CascadeNets:
+    return OpenVinoCascade(callers=2)
+
+
+def fastest() -> CascadeNets:
+    return OpenVinoCascade(callers=2, precision="fastest")
+
+
+every_backend = pytest.mark.parametrize("make_nets", [exact, fastest, TorchCascade])
+
+
+@every_backend
 def test_a_batch_gives_bit_for_bit_what_single_pictures_give(
-    detector: MtcnnDetector, astronaut: UInt8, hopper: UInt8
+    make_nets: Callable[[], CascadeNets], astronaut: UInt8, hopper: UInt8
 ) -> None:
+    detector = MtcnnDetector(make_nets(), score_threshold=0.7)
     pictures: list[Picture] = [BgrPicture(collage([astronaut, hopper], 2)), BgrPicture(astronaut), BgrPicture(hopper)]
     together = detector.detect(pictures)
     for picture, batched in zip(pictures, together, strict=True):
@@ -135,6 +152,25 @@ def test_a_batch_gives_bit_for_bit_what_single_pictures_give(
     refined = detector.refine(pictures, boxes)
     for picture, expected, batched in zip(pictures, boxes, refined, strict=True):
         assert_identical(detector.refine([picture], [expected])[0], batched)
+
+
+@every_backend
+def test_a_crop_s_answer_does_not_depend_on_how_many_are_beside_it(
+    make_nets: Callable[[], CascadeNets], astronaut: UInt8
+) -> None:
+    prepared = make_nets().prepare([astronaut])
+    random = np.random.default_rng(3)
+    corners = random.integers(0, 400, (66, 2))
+    windows = np.concatenate([corners, corners + random.integers(20, 110, (66, 1))], axis=1)
+    owners = np.zeros(66, np.intp)
+    all_refined, all_concluded = prepared.refine(windows, owners), prepared.conclude(windows, owners)
+    for count in (1, 2, 3, 5, 8, 31, 32, 33, 65):
+        for whole, part in [
+            (all_refined, prepared.refine(windows[:count], owners[:count])),
+            (all_concluded, prepared.conclude(windows[:count], owners[:count])),
+        ]:
+            for expected, found in zip(whole, part, strict=True):
+                np.testing.assert_array_equal(found, expected[:count])
 
 
 def assert_identical(first: Faces, second: Faces) -> None:
@@ -303,8 +339,9 @@ def test_openvino_finds_what_torch_finds(precision: Precision, astronaut: UInt8,
         assert geometry.iou(expected.xyxy, found.xyxy).max(axis=1).min() >= least
 
 
-def test_two_threads_get_what_one_gets(astronaut: UInt8, hopper: UInt8) -> None:
-    fast = MtcnnDetector(OpenVinoCascade(callers=2))
+@every_backend
+def test_two_threads_get_what_one_gets(make_nets: Callable[[], CascadeNets], astronaut: UInt8, hopper: UInt8) -> None:
+    fast = MtcnnDetector(make_nets())
     pictures = [BgrPicture(astronaut), BgrPicture(hopper)] * 4
     alone = [fast.detect([picture])[0] for picture in pictures]
     with ThreadPoolExecutor(2) as threads:
@@ -320,6 +357,35 @@ def test_a_search_for_larger_faces_passes_over_smaller_ones(detector: MtcnnDetec
     assert len(detector.detect([picture], min_face_pixels=4 * side)[0]) == 0
     with pytest.raises(ValueError, match="at least 12"):
         detector.detect([picture], min_face_pixels=11)
+
+
+def test_without_its_first_level_a_search_gives_large_faces_their_usual_boxes(
+    detector: MtcnnDetector, astronaut: UInt8
+) -> None:
+    """The other levels are the usual pyramid's own, so the face is found in the same cells."""
+    usual = detector.detect([BgrPicture(astronaut)])[0]
+    coarse = detector.detect([BgrPicture(astronaut)], min_face_pixels=20 / 0.709)[0]
+    assert_identical(usual[usual.scores > 0.9], coarse[coarse.scores > 0.9])
+
+
+def test_the_stages_of_a_search_are_timed(astronaut: UInt8) -> None:
+    stats = RunStats()
+    MtcnnDetector(OpenVinoCascade(), stats=stats).detect([BgrPicture(astronaut)])
+    assert {"integral", "pnet", "rnet", "onet"} <= {stage.name for stage in stats.summary().stages}
+
+
+def test_without_torch_the_cascade_is_imported_and_searches() -> None:
+    script = """
+import sys
+sys.modules["torch"] = None
+import numpy as np
+from streamer.detectors.mtcnn import MtcnnDetector
+from streamer.detectors.mtcnn_openvino import OpenVinoCascade
+from streamer.pictures import BgrPicture
+MtcnnDetector(OpenVinoCascade()).detect([BgrPicture(np.zeros((64, 64, 3), np.uint8))])
+assert sys.modules["openvino_telemetry"] is None
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
 
 
 def test_only_a_weights_file_s_own_names_are_unpickled() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -143,3 +144,62 @@ def test_threads_that_count_at_once_lose_nothing() -> None:
     summary = stats.summary()
     assert summary.frames == 8000
     assert {stage.name: stage.calls for stage in summary.stages} == {"a": 4000, "b": 2000, "d": 2000}
+
+
+class TestProcessorTime:
+    """Beside the time that passes stands the processor's, which other work on the machine does not stretch."""
+
+    def test_a_stage_inside_another_counts_in_both_but_is_the_inner_one_s_own(self) -> None:
+        wall, cpu = StepClock(), StepClock()
+        stats = RunStats(wall, cpu)
+        with stats.time("detect"):
+            cpu.now += 1.0
+            for _ in range(2):
+                with stats.time("pnet"):
+                    cpu.now += 2.0
+        detect = next(stage for stage in stats.summary().stages if stage.name == "detect")
+        pnet = next(stage for stage in stats.summary().stages if stage.name == "pnet")
+        assert (detect.cpu_seconds, detect.own_cpu_seconds) == pytest.approx((5.0, 1.0))
+        assert (pnet.cpu_seconds, pnet.own_cpu_seconds) == pytest.approx((4.0, 4.0))
+        assert detect.total_seconds == pytest.approx(0.0)
+
+    def test_stages_of_different_threads_do_not_lie_inside_each_other(self) -> None:
+        cpu = StepClock()
+        stats = RunStats(StepClock(), cpu)
+
+        @stats.time("other")
+        def compute() -> None:
+            cpu.now += 3.0
+
+        with stats.time("outer"):
+            thread = threading.Thread(target=compute)
+            thread.start()
+            thread.join(5)
+        assert [stage.own_cpu_seconds for stage in stats.summary().stages] == [pytest.approx(3.0)] * 2
+
+    def test_waiting_takes_no_processor_time_and_computing_does(self) -> None:
+        stats = RunStats()
+        with stats.time("wait"):
+            threading.Event().wait(0.05)
+        with stats.time("compute"):
+            until = time.thread_time() + 0.02
+            while time.thread_time() < until:
+                pass
+        wait, compute = stats.summary().stages
+        assert wait.cpu_seconds < 0.02 < wait.total_seconds
+        assert compute.cpu_seconds >= 0.02
+
+
+def test_what_was_measured_before_it_is_cleared_is_forgotten() -> None:
+    clock = StepClock()
+    stats = RunStats(clock)
+    with stats.time("warm-up"):
+        clock.now += 5.0
+    stats.count_frame(0.0)
+    stats.count_dropped()
+    stats.clear()
+    with stats.time("detect"):
+        clock.now += 1.0
+    summary = stats.summary()
+    assert [stage.name for stage in summary.stages] == ["detect"]
+    assert (summary.frames, summary.dropped, summary.seconds) == pytest.approx((0, 0, 1.0))

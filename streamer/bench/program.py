@@ -64,8 +64,12 @@ class _Drawn:
     known: str
 
 
-def run_benchmark(options: Options) -> Figures:
+def run_benchmark(options: Options, children: Children | None = None) -> Figures:
     """Measure everything that is asked for.
+
+    Args:
+        options: What that is.
+        children: What measures; None: processes of our own interpreter.
 
     Raises:
         StreamerError: An option makes no sense, a video cannot be read, or a measurement failed; nothing is left.
@@ -75,7 +79,7 @@ def run_benchmark(options: Options) -> Figures:
     with scratch_folder() as folder:
         config = folder / "settings.yaml"
         config.write_text(as_yaml(options.config), encoding="utf-8")
-        children = Children(options.timeout_seconds)
+        children = children if children is not None else Children(options.timeout_seconds)
         machine = _machine(children, config, folder)
         session = Session(
             children, folder, config, machine, options.repeat, options.naive_frames, end_seconds=options.seconds

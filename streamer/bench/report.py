@@ -32,27 +32,29 @@ def report(measured: Figures) -> Iterator[RenderableType]:
         size = f"{video.width} × {video.height}, {video.fps:g} fps"
         frames = max((run.frames for one in video.measurements for run in one.runs), default=0)
         yield _plain(
-            f"{video.name}: {size}, {frames} frames; medians of {measured.repeat}, least to most in brackets",
+            f"{video.name}: {size}, {frames} frames; medians of {measured.repeat}",
             f"reference: {video.reference}, score above .9",
         )
         yield _speeds(video)
         yield _plain(
-            "fps: frames a second from opening the video to the closed outputs. of ceiling: of decoding and encoding",
-            "alone, in the same repeat. CPU ms: processor time of a frame, all threads. MiB: the most that the process",
-            "held. faces: found in a frame. whole s: the process from start to end, loading and warming up included.",
+            "fps: frames a second from opening the video to the closed outputs. of ceiling: of what decoding and "
+            "encoding alone reach, in the same repeat. CPU ms: processor time of a frame, all threads. MiB: the most "
+            "that the process held. faces: found in a frame. whole s: the process from its start to its end, loading "
+            "and warming up included."
         )
         yield _accuracies(video)
         yield _plain(
-            "recall / precision: boxes that overlap the reference's by an IoU of .5, one to one. seen: only boxes that",
-            "were detected in their frame, not placed between two looks. IoU: median of the matched.",
+            "recall / precision: boxes that overlap the reference's by an IoU of .5, one to one. seen: only boxes "
+            "that were detected in their frame, not predicted. IoU: median of the matched. switches: of track ids on "
+            "a face of the reference."
         )
         yield from _names(video)
         process = video.of(figures.PROCESS)
         if process is not None:
             yield _stages(process)
             yield _plain(
-                "p50 … p99: time of one call in the run of middle speed, where stages run side by side. CPU: of all",
-                "threads, stages inside left out, in a run of its own where one stage runs after the other.",
+                "p50 … p99: time of one call in the run of middle speed, where stages run side by side. CPU: of all "
+                "threads, stages inside left out, in a run of its own where one stage runs after the other."
             )
     if measured.truth:
         yield _truth(measured.truth)
@@ -135,7 +137,7 @@ def _number(value: float | None, digits: int) -> str:
 
 def _accuracies(video: VideoFigures) -> Table:
     table = _table(
-        ["recall / precision", "from 40 px", "any size", "seen, from 40 px", "seen, any size", "IoU", "id switches"]
+        ["recall / precision", "from 40 px", "any size", "seen, from 40 px", "seen, any size", "IoU", "switches"]
     )
     for one in video.measurements:
         if one.accuracy is None:

@@ -32,6 +32,11 @@ class Verdict(NamedTuple):
     scores: Float32  # (N,) probability of a face
     offsets: Float32  # (N, 4) box corrections in box sides
 
+    @classmethod
+    def of(cls, head: Float32) -> Verdict:
+        """Read the net's (N, 6) output."""
+        return cls(_face_scores(head), head[:, 2:6])
+
 
 class Conclusion(NamedTuple):
     """What O-Net says of N crops."""
@@ -39,6 +44,16 @@ class Conclusion(NamedTuple):
     scores: Float32  # (N,) probability of a face
     offsets: Float32  # (N, 4) box corrections in box sides
     points: Float32  # (N, 10) five x then five y, in box sides
+
+    @classmethod
+    def of(cls, head: Float32) -> Conclusion:
+        """Read the net's (N, 16) output."""
+        return cls(_face_scores(head), head[:, 2:6], head[:, 6:])
+
+
+def _face_scores(head: Float32) -> Float32:
+    """Return probabilities from two class logits; in NumPy, as torch's last bits depend on how many there are."""
+    return np.asarray(1 / (1 + np.exp(head[:, 0] - head[:, 1])), np.float32)
 
 
 class PreparedPictures(Protocol):

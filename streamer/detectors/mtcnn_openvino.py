@@ -67,21 +67,20 @@ class PreparedPictures:
     def refine(self, windows: npt.NDArray[np.int64], owners: Places) -> Verdict:
         """Run R-Net on the windows of their owners' pictures."""
         head = self._head(self._nets.rnet, windows, owners, _RNET_SIDE, 6)
-        return Verdict(_face_scores(head), head[:, 2:6])
+        return Verdict.of(head)
 
     def conclude(self, windows: npt.NDArray[np.int64], owners: Places) -> Conclusion:
         """Run O-Net on the windows of their owners' pictures."""
         head = self._head(self._nets.onet, windows, owners, _ONET_SIDE, 16)
-        return Conclusion(_face_scores(head), head[:, 2:6], head[:, 6:])
+        return Conclusion.of(head)
 
     def _head(self, net: ov.Net, windows: npt.NDArray[np.int64], owners: Places, side: int, channels: int) -> Float32:
         """Return a net's (N, channels) output for N crops; a crop's does not depend on those beside it."""
-        if len(windows) == 1:
-            return self._head(net, windows.repeat(_LEAST, 0), owners.repeat(_LEAST), side, channels)[:1]
         head = np.empty((len(windows), channels), np.float32)
         done = 0
         for crops in self._areas.crops(windows, owners, side, _CHUNK):
-            head[done : done + len(crops)] = net(crops)
+            several = crops if len(crops) >= _LEAST else crops.repeat(_LEAST, 0)
+            head[done : done + len(crops)] = net(several)[: len(crops)]
             done += len(crops)
         return head
 
@@ -101,10 +100,6 @@ def _above(head: Float32, first_row: int, threshold: float) -> Proposals:
     found = cells[:, places]
     rows, columns = np.divmod(places, width)
     return Proposals(np.stack([rows + first_row, columns], 1), 1 / (1 + np.exp(-found[0])), found[1:].T)
-
-
-def _face_scores(head: Float32) -> Float32:
-    return np.asarray(1 / (1 + np.exp(head[:, 0] - head[:, 1])), np.float32)
 
 
 def _layer(x: ov.Node, state: State, number: int) -> ov.Node:

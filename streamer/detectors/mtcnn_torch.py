@@ -97,18 +97,18 @@ class PreparedPictures:
         scores = torch.sigmoid(head[1] - head[0])
         rows, columns = torch.nonzero(scores >= threshold, as_tuple=True)
         # All in one array, so that the CPU waits for the device once; float32 holds such places exactly.
-        found = torch.cat([torch.stack([rows, columns, scores[rows, columns]]), head[2:, rows, columns]]).T.cpu().numpy()
+        found = (
+            torch.cat([torch.stack([rows, columns, scores[rows, columns]]), head[2:, rows, columns]]).T.cpu().numpy()
+        )
         return Proposals(found[:, :2].astype(np.intp), found[:, 2].copy(), found[:, 3:].copy())
 
     def refine(self, windows: npt.NDArray[np.int64], owners: npt.NDArray[np.intp]) -> Verdict:
         """Run R-Net on the windows of their owners' pictures."""
-        found = self._judged(self._nets.rnet, self._nets.rnet_chunk, windows, owners, _RNET_SIDE)
-        return Verdict(found[:, 0], found[:, 1:5])
+        return Verdict.of(self._head(self._nets.rnet, self._nets.rnet_chunk, windows, owners, _RNET_SIDE))
 
     def conclude(self, windows: npt.NDArray[np.int64], owners: npt.NDArray[np.intp]) -> Conclusion:
         """Run O-Net on the windows of their owners' pictures."""
-        found = self._judged(self._nets.onet, self._nets.onet_chunk, windows, owners, _ONET_SIDE)
-        return Conclusion(found[:, 0], found[:, 1:5], found[:, 5:])
+        return Conclusion.of(self._head(self._nets.onet, self._nets.onet_chunk, windows, owners, _ONET_SIDE))
 
     def _strips(self, height: int) -> list[slice]:
         """Cut a level's rows into strips whose cells, put together, are those of the whole, bit for bit.
@@ -123,7 +123,7 @@ class PreparedPictures:
         return [slice(2 * start, end) for start, end in zip(starts, ends, strict=True)]
 
     @torch.inference_mode()
-    def _judged(
+    def _head(
         self,
         net: nn.Module,
         chunk: int,
@@ -131,14 +131,12 @@ class PreparedPictures:
         owners: npt.NDArray[np.intp],
         side: int,
     ) -> Float32:
-        """Return (N, 1 + …) float32 of N crops: the score, then what else the net says."""
+        """Return a net's (N, channels) output for N crops."""
         crops = self._crops(windows, owners, side)
         missing = -len(crops) % chunk if len(crops) else chunk
         padded = functional.pad(crops, (0, 0, 0, 0, 0, 0, 0, missing))
         heads = [self._nets.run(net, some) for some in torch.split(padded, chunk)]
-        head = torch.cat(heads)[: len(crops)]
-        found = torch.cat([torch.sigmoid(head[:, 1:2] - head[:, :1]), head[:, 2:]], dim=1)
-        return np.asarray(found.cpu().numpy(), np.float32)
+        return np.asarray(torch.cat(heads)[: len(crops)].cpu().numpy(), np.float32)
 
     def _crops(self, windows: npt.NDArray[np.int64], owners: npt.NDArray[np.intp], side: int) -> Tensor:
         """Cut the windows from their owners' pictures, (N, 3, side, side), in their order."""

@@ -49,7 +49,7 @@ class Surroundings:
 
 
 def surroundings(pictures: Sequence[Picture], boxes: Sequence[Float32]) -> Surroundings:
-    """Cut out the pixels that any candidate about the (N, 4) boxes in each picture may need; the rest is never converted.
+    """Cut out the pixels that any candidate about each picture's (N, 4) boxes may need; the rest is never converted.
 
     Boxes that lie outside their picture are left out.
     """

@@ -37,7 +37,7 @@ class _Bins(NamedTuple):
 
 
 def _bins(outputs: int, inputs: int | npt.NDArray[np.int64]) -> _Bins:
-    """Return the bins that pool `inputs`, one length or (N, 1) several, to so many `outputs`: (outputs,) or (N, outputs)."""
+    """Return the bins that pool one length, or (N, 1) several, to so many outputs: (outputs,) or (N, outputs)."""
     index = np.arange(outputs)
     first, last = index * inputs // outputs, -(-(index + 1) * inputs // outputs)
     return _Bins(first, last, np.asarray(1 / (last - first), np.float32))
