@@ -437,7 +437,7 @@ class TestCommand:
             env={**os.environ, "TMPDIR": str(scratch)},
         ) as process:
             assert process.stderr is not None
-            assert "the reference is computed" in process.stderr.readline()  # its child runs now
+            assert "looking at the machine" in process.stderr.readline()  # its child runs now
             process.send_signal(number)
             rest = process.stderr.read()  # ends when neither the command nor a child holds it open
         assert process.returncode == 130

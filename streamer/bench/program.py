@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from streamer.bench.values import Machine, Task
 from streamer.config import Config, as_yaml
 from streamer.errors import UsageError, printable
 from streamer.sources.scene import Scene
+
+_LOG = logging.getLogger(__name__)
 
 _GROWTH_SECONDS = 4.0
 _DRAWN = "drawn scene"
@@ -116,6 +119,7 @@ def _check(options: Options) -> None:
 
 
 def _machine(children: Children, config: Path, folder: Path) -> Machine:
+    _LOG.info("looking at the machine")
     return children.describe_machine(Task("machine", Path(), folder, config))
 
 
