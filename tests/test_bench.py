@@ -10,14 +10,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from rich.console import Console
 
-from streamer.bench import figures
+from streamer.bench import ceiling, figures
 from streamer.bench.bars import Bars, missed
 from streamer.bench.children import Children
 from streamer.bench.figures import Figures, Growth, GrowthPoint, Measurement, Spread
@@ -349,6 +351,31 @@ class TestScenes:
         (tmp_path / "text.mp4").write_text("hello")
         with pytest.raises(SourceOpenError, match=r"text\.mp4 cannot be scaled"):
             write_scaled(tmp_path / "text.mp4", 90, tmp_path / "out.mp4")
+
+
+def test_the_ceiling_and_scaled_copies_keep_frames_that_come_faster_than_the_average(tmp_path: Path) -> None:
+    """Ten frames, nothing for ten seconds, the rest: in ticks of the average rate many frames would be one."""
+    uneven = tmp_path / "uneven.mp4"
+    with av.open(str(uneven), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 12288)
+        for place in range(21):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts, frame.time_base = 512 * place + (122_880 if place > 9 else 0), Fraction(1, 12288)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    run = ceiling.measure(uneven, tmp_path / "out.mp4", ceiling.Quality("ultrafast", 23))
+    write_scaled(uneven, 24, tmp_path / "small.mp4")
+    assert run.frames == 21
+    assert run.fps > 0
+    assert video_info(tmp_path / "out.mp4").frame_count == video_info(tmp_path / "small.mp4").frame_count == 21
+
+
+@pytest.mark.timeout(10)
+def test_an_encoder_that_fails_ends_the_ceiling_and_its_error_is_told(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(av.FFmpegError):
+        ceiling.measure(clip, tmp_path / "absent" / "out.mp4", ceiling.Quality("ultrafast", 23))
 
 
 def test_the_processor_has_a_name_and_memory_a_peak(tmp_path: Path) -> None:

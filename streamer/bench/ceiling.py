@@ -95,7 +95,8 @@ class _Encoder:
             stream = container.add_stream("libx264", rate=self._rate, options=options)
             # x264 takes whole chroma pixels only.
             stream.width, stream.height, stream.pix_fmt = first.width // 2 * 2, first.height // 2 * 2, "yuv420p"
-            stream.time_base = first.time_base
+            # By default it is one over the rate, in which the times of uneven frames would fall together.
+            stream.codec_context.time_base = first.time_base or Fraction(1, 90_000)
             frame: VideoFrame | None = first
             while frame is not None:
                 frame.pict_type = PictureType.NONE  # or each frame becomes what it was: the encoder is to choose

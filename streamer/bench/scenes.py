@@ -126,6 +126,7 @@ def _encode(frames: Iterator[VideoFrame], path: Path, rate: Fraction) -> None:
         for frame in frames:
             if not stream.codec_context.is_open:
                 stream.width, stream.height = frame.width, frame.height
-                stream.time_base = frame.time_base
+                # One over the rate, by default, in which the times of uneven frames would fall together.
+                stream.codec_context.time_base = frame.time_base or 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
