@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streamer.annotate import AnnotateStyle, Annotator
     from streamer.api import Processor, analyse, open_source, people_from
     from streamer.build import Outputs, build_pipeline, open_gallery
+    from streamer.canvas import Canvas
     from streamer.config import Config, load_config
     from streamer.errors import (
         GalleryError,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from streamer.pictures import BgrPicture, Canvas, I420Picture
+    from streamer.pictures import BgrPicture, I420Picture
     from streamer.pipeline import Pipeline
     from streamer.queues import RunSettings, StopRequest
     from streamer.recognition.gallery import Gallery, Person
@@ -74,7 +75,8 @@ _HOMES = {
         "UsageError",
         "WeightsError",
     ),
-    "pictures": ("BgrPicture", "Canvas", "I420Picture"),
+    "canvas": ("Canvas",),
+    "pictures": ("BgrPicture", "I420Picture"),
     "pipeline": ("Pipeline",),
     "queues": ("RunSettings", "StopRequest"),
     "recognition.gallery": ("Gallery", "Person"),

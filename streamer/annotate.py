@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamer.canvas import BufferRing, Canvas
 from streamer.fonts import TextRenderer, clean_text
-from streamer.pictures import BufferRing, Canvas
 from streamer.plates import Box, PlateLook, Rgb, Yuv, limited_range, place_plates, render_plate
 from streamer.types import Annotation, FrameResult
 

@@ -127,12 +127,13 @@ class Processor:
     stop: StopRequest = field(default_factory=StopRequest)
     sinks: Callable[[], Sequence[Sink]] = tuple
     _models: build.Models | None = None
+    _stats: RunStats = field(default_factory=RunStats)  # of the file in hand; the nets' stages count there, too
 
     @property
     def models(self) -> build.Models:
         """The nets, loaded when they are first needed."""
         if self._models is None:
-            self._models = build.Models(self.config)
+            self._models = build.Models(self.config, self._stats)
         return self._models
 
     def process(
@@ -159,7 +160,8 @@ class Processor:
         path = source if isinstance(source, Path) else None
         check_outputs(outputs, path, overwrite=overwrite)
         opened = build.open_source(source, self.config) if isinstance(source, Path) else source
-        stats = RunStats()
+        stats = self._stats
+        stats.clear()
         try:
             pipeline = self._pipeline(stats)
             if on_open is not None:

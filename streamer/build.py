@@ -24,7 +24,7 @@ from streamer.errors import UsageError, printable
 from streamer.gaps import SpanPolicy
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
 from streamer.openvino_runtime import Precision
-from streamer.pictures import PICTURE_SUFFIXES
+from streamer.photos import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
@@ -45,7 +45,10 @@ from streamer.types import Float32
 # P-Net's score from which R-Net looks, and how the nets compute: the reference's where every frame is searched, or one
 # picture alone. What a thriftier search misses in one frame of a video it finds in another, and follows it to there.
 _EXACT: tuple[float, Precision] = (0.6, "float32")
-_THRIFTY: tuple[float, Precision] = (0.8, "fastest")
+_THRIFTY: tuple[float, Precision] = (0.9, "fastest")
+# What a face that is looked at several times may lack of certainty, as a share of what one look may: the best of many
+# scores is high by chance, too. Raises precision by a hundredth for as much recall of the smallest faces.
+_BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
 _FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
 _PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
@@ -63,10 +66,7 @@ class Models:
         self._config, self._stats = config, stats
         self.device: Device = select_device(config.runtime.device, config.runtime.threads, config.runtime.backend)
         limit_memory_arenas()
-        apply_thread_limits(self.device, max(1, self.device.threads // scan_threads(self.device)))
-        # Beside the scan threads the pipeline's own looks near the faces.
-        self._callers = scan_threads(self.device) + 1
-        self._nets: dict[Precision, CascadeNets] = {}
+        apply_thread_limits(self.device, max(1, self.device.threads // scan_threads(config, self.device)))
         self._detector: Detector | None = None
         self._embedder: Embedder | None = None
         self._emotion: EmotionClassifier | None = None
@@ -77,18 +77,23 @@ class Models:
         if self._detector is None:
             low = min(self._config.tracker.low_score_threshold, self._config.detector.score_threshold)
             is_every_frame = self._config.tracker.detect_every_seconds == 0
-            self._detector = self._make_detector(low, *(_EXACT if is_every_frame else _THRIFTY))
+            # Beside the scan threads, the one that follows looks near the faces.
+            callers = scan_threads(self._config, self.device) + 1
+            self._detector = self._make_detector(low, *(_EXACT if is_every_frame else _THRIFTY), callers)
         return self._detector
 
     def photo_detector(self) -> Detector:
-        """Return the detector of single pictures: sure faces only."""
-        return self._make_detector(self._config.detector.score_threshold, *_EXACT)
+        """Return the detector of single pictures: sure faces only.
 
-    def _make_detector(self, score_threshold: float, proposal_threshold: float, precision: Precision) -> Detector:
-        if precision not in self._nets:
-            self._nets[precision] = self._cascade_nets(precision)
+        Its nets are not kept, for videos do not need them.
+        """
+        return self._make_detector(self._config.detector.score_threshold, *_EXACT, callers=1)
+
+    def _make_detector(
+        self, score_threshold: float, proposal_threshold: float, precision: Precision, callers: int
+    ) -> Detector:
         return MtcnnDetector(
-            self._nets[precision],
+            self._cascade_nets(precision, callers),
             score_threshold=score_threshold,
             min_face_pixels=self._config.detector.min_face_pixels,
             proposal_threshold=proposal_threshold,
@@ -97,11 +102,15 @@ class Models:
 
     # Backends are imported where they are chosen: torch alone takes a second and 0.6 GB.
 
-    def _cascade_nets(self, precision: Precision) -> CascadeNets:
+    def _cascade_nets(self, precision: Precision, callers: int) -> CascadeNets:
         if self.device.backend == "openvino":
+            if precision == "fastest":
+                from streamer.detectors.mtcnn_yuv import OpenVinoYuvCascade
+
+                return OpenVinoYuvCascade(callers=callers, stats=self._stats)
             from streamer.detectors.mtcnn_openvino import OpenVinoCascade
 
-            return OpenVinoCascade(callers=self._callers, precision=precision)
+            return OpenVinoCascade(callers=callers)
         from streamer.detectors.mtcnn_torch import TorchCascade
 
         return TorchCascade(*placement(self.device))
@@ -194,7 +203,9 @@ def build_follower(config: Config, detector: Detector, stats: RunStats) -> SpanF
         max_searched_seconds=1.5 * look_every,
         max_lost_seconds=config.tracker.max_lost_seconds,
     )
-    policy = SpanPolicy(look_every_seconds=look_every, sure_score=config.detector.score_threshold)
+    is_every_frame = config.tracker.detect_every_seconds == 0
+    doubt = (1 - config.detector.score_threshold) * (1 if is_every_frame else _BEST_OF_SEVERAL)
+    policy = SpanPolicy(look_every_seconds=look_every, sure_score=1 - doubt)
     return SpanFollower(tracker, detector, policy, stats)
 
 
@@ -317,9 +328,13 @@ def describe(config: Config) -> RunDescription:
     )
 
 
-def scan_threads(device: Device) -> int:
+def scan_threads(config: Config, device: Device) -> int:
     """Return how many batches are searched at once: on a CPU more threads for one net gain little, a GPU needs one."""
-    return min(4, device.threads) if device.torch_device == "cpu" else 1
+    if device.torch_device != "cpu":
+        return 1
+    is_every_frame = config.tracker.detect_every_seconds == 0
+    # Where a search is due now and then only, decoder, encoder and what follows faces want the other cores.
+    return min(4, device.threads if is_every_frame else max(1, device.threads // 2))
 
 
 def run_settings(config: Config, device: Device | None = None) -> RunSettings:
@@ -328,5 +343,5 @@ def run_settings(config: Config, device: Device | None = None) -> RunSettings:
         batch_size=config.runtime.batch_size,
         max_wait_seconds=config.runtime.max_wait_seconds,
         queue_frames=config.runtime.queue_frames,
-        scan_threads=scan_threads(device) if device is not None else 1,
+        scan_threads=scan_threads(config, device) if device is not None else 1,
     )

@@ -31,7 +31,7 @@ class SpanPolicy:
         same_iou: Boxes that overlap by so much are one face.
     """
 
-    look_every_seconds: float = 0.12
+    look_every_seconds: float = 0.16
     sure_score: float = 0.9
     longest_gap_seconds: float = 0.3
     smooth_iou: float = 0.2

@@ -6,11 +6,10 @@ estimate (IEEE TPAMI 13(4), 1991).
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamer.pictures import Picture
+from streamer.pictures import Matrix, Picture
 from streamer.types import Float32
 
 Float = npt.NDArray[np.floating]
@@ -54,9 +53,6 @@ def similarity_transform(source: Float, target: Float) -> npt.NDArray[np.float64
 def aligned_crop(picture: Picture, landmarks: Float32, template: Float32, side: int) -> npt.NDArray[np.uint8]:
     """Cut a face so that its landmarks fall on a template.
 
-    Only the part of the picture under the crop is converted to BGR. A face larger than the crop is averaged down
-    rather than sampled, or fine texture would alias.
-
     Args:
         picture: The picture.
         landmarks: (5, 2) float32 px in the picture.
@@ -66,28 +62,20 @@ def aligned_crop(picture: Picture, landmarks: Float32, template: Float32, side: 
     Returns:
         (S, S, 3) uint8 BGR; what lies outside the picture repeats its edge.
     """
+    return picture.warped(*_alignment(landmarks, template, side))
+
+
+def aligned_grey_crop(picture: Picture, landmarks: Float32, template: Float32, side: int) -> npt.NDArray[np.uint8]:
+    """Cut a face as `aligned_crop` does, for a third of its time: (S, S) uint8 grey."""
+    return picture.warped_grey(*_alignment(landmarks, template, side))
+
+
+def _alignment(landmarks: Float32, template: Float32, side: int) -> tuple[Matrix, int, int]:
+    """Return what `warp` takes: a face larger than the crop is averaged down, or fine texture would alias."""
     forward = similarity_transform(landmarks, template)
     scale = float(np.hypot(forward[0, 0], forward[1, 0]))
     shrink = max(1, min(8, round(1 / max(scale, 1e-6))))
-    # Warp to `shrink` times the side, then average: for a warp alone, bilinear sampling sees 2 × 2 pixels only.
     forward = forward * shrink
-    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], np.float64) * [shrink, shrink, 1]
-    inverse = cv2.invertAffineTransform(forward)
-    spread = corners @ inverse.T
-    low = np.floor(spread.min(axis=0)).astype(int) - 2
-    high = np.ceil(spread.max(axis=0)).astype(int) + 3
-    x1, y1 = int(np.clip(low[0], 0, picture.width - 1)), int(np.clip(low[1], 0, picture.height - 1))
-    x2, y2 = int(np.clip(high[0], x1 + 1, picture.width)), int(np.clip(high[1], y1 + 1, picture.height))
-    forward[:, 2] += forward[:, :2] @ [x1, y1]
     # Pixel centres: a crop pixel i covers [i, i + 1), OpenCV samples at whole coordinates.
     forward[:, 2] += (forward[:, :2].sum(axis=1) - 1) / 2
-    large = cv2.warpAffine(
-        picture.bgr_region((x1, y1, x2, y2)),
-        forward,
-        (side * shrink, side * shrink),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    if shrink > 1:
-        large = cv2.resize(large, (side, side), interpolation=cv2.INTER_AREA)
-    return np.asarray(large, np.uint8)
+    return forward, side, shrink

@@ -164,12 +164,17 @@ def number_format(precision: Precision, capabilities: Sequence[str]) -> str:
 
 
 class Net:
-    """A compiled graph with one output.
+    """A graph with one output, compiled for the CPU once for each thread that calls it at a time.
+
+    A compiled graph of one stream computes in the thread that calls it. One of several streams, for several callers,
+    would hand each call to a thread of its own: beside a decoder and an encoder that keep all cores busy, waiting for
+    that thread to be woken takes longer than a small net itself.
 
     Args:
         output: Its last operation.
         inputs: Its parameters, in the order of the arguments of a call.
-        callers: So many threads may call it side by side; each call computes on one.
+        callers: So many threads may call it side by side; for each more that does, it is compiled when it does, which
+            takes some 25 ms.
         precision: "float32", or "fastest": bfloat16 where the CPU computes in it, which takes half the time.
     """
 
@@ -178,25 +183,29 @@ class Net:
     ) -> None:
         import openvino
 
-        settings: dict[str, str | int | bool] = {
-            "NUM_STREAMS": callers,
-            "INFERENCE_NUM_THREADS": callers,
-            # Pinned, the streams of all nets would share the first cores: two nets at once take twice the time.
+        self._model = openvino.Model([output], list(inputs))
+        self._settings: dict[str, str | int | bool] = {
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": 1,
+            # Pinned, all nets would share the first core.
             "ENABLE_CPU_PINNING": False,
             "CPU_RUNTIME_CACHE_CAPACITY": _MOST_KERNELS,
             "INFERENCE_PRECISION_HINT": number_format(
                 precision, _library().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             ),
         }
-        self._compiled = _library().compile_model(openvino.Model([output], list(inputs)), "CPU", settings)
-        # A request serves one caller at a time; there are never more of them than callers at once.
-        self._idle: list[openvino.InferRequest] = []
+        self._idle: list[openvino.InferRequest] = [self._request() for _ in range(callers)]
         self._lock = Lock()
+
+    def _request(self) -> openvino.InferRequest:
+        return _library().compile_model(self._model, "CPU", self._settings).create_infer_request()
 
     def __call__(self, *arrays: Array) -> Float32:
         """Return the output for the inputs; it belongs to the caller."""
         with self._lock:
-            request = self._idle.pop() if self._idle else self._compiled.create_infer_request()
+            request = self._idle.pop() if self._idle else None
+        if request is None:
+            request = self._request()
         try:
             outputs = request.infer(arrays, share_inputs=True, share_outputs=True)
             return np.array(outputs[0], np.float32)

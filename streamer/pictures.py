@@ -5,29 +5,21 @@ A file that goes from decoder to encoder stays in YUV; converting it to BGR and 
 
 from __future__ import annotations
 
-import struct
-import sys
-import warnings
-from pathlib import Path
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
-
-from streamer.errors import SourceOpenError, printable
 
 UInt8 = npt.NDArray[np.uint8]
-
-# Endings of still pictures; .gif is not among them, for it may move.
-PICTURE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
+Matrix = npt.NDArray[np.float64]  # (2, 3): linear part and shift
 
 # Fixed-point YUV to BGR, limited range, as swscale computes it on x86 (each product is rounded down on its own). The
 # cascade is that sensitive: with OpenCV's conversion, about one level brighter, its boxes overlap by .975 in the median
 # with those found in swscale's pixels, which is what users of PyAV and cv2.VideoCapture see.
 _LUMA = ((np.arange(256) * 8 - 128) * 9539 >> 16).astype(np.int16)
+_GREY_OF_LUMA = np.clip(_LUMA, 0, 255).astype(np.uint8)
+_Tables = tuple[npt.NDArray[np.int16], ...]
 
 
 def _chroma(coefficient: int) -> npt.NDArray[np.int16]:
@@ -83,6 +75,23 @@ class BgrPicture:
         x1, y1, x2, y2 = xyxy
         return self._bgr[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
 
+    def warped(self, matrix: Matrix, side: int, shrink: int) -> UInt8:
+        """Return what `matrix` takes to a square of `side` px, (side, side, 3) uint8 BGR; see `warp`."""
+        return warp(self._bgr, matrix, side, shrink)
+
+    def warped_grey(self, matrix: Matrix, side: int, shrink: int) -> UInt8:
+        """Return the same in grey, (side, side) uint8."""
+        return np.asarray(cv2.cvtColor(self.warped(matrix, side, shrink), cv2.COLOR_BGR2GRAY), np.uint8)
+
+    def planes(self, xyxy: tuple[int, int, int, int]) -> tuple[UInt8, UInt8, UInt8]:
+        """Convert a part (inside the picture, x1 and y1 even) to y (h, w), u and v (ceil(h/2), ceil(w/2)) uint8."""
+        y, u, v = planes_of(packed_from_bgr(self.bgr_region(xyxy)))
+        return y[: xyxy[3] - xyxy[1], : xyxy[2] - xyxy[0]], u, v
+
+    def shrunk(self, factor: int) -> BgrPicture:
+        """Return the picture with sides divided by a whole factor, at least a pixel."""
+        return BgrPicture(_shrunk(self._bgr, factor))
+
 
 class I420Picture:
     """A planar YUV 4:2:0 picture, limited range: what video decoders give and encoders take.
@@ -126,6 +135,21 @@ class I420Picture:
         """Return the luma plane, (H, W) uint8, read-only."""
         return self.y
 
+    def planes(self, xyxy: tuple[int, int, int, int]) -> tuple[UInt8, UInt8, UInt8]:
+        """Return a part (inside the picture, x1 and y1 even): y (h, w), u and v (ceil(h/2), ceil(w/2)) uint8."""
+        x1, y1, x2, y2 = xyxy
+        half = (slice(y1 // 2, (y2 + 1) // 2), slice(x1 // 2, (x2 + 1) // 2))
+        return self.y[y1:y2, x1:x2], self.u[half], self.v[half]
+
+    def shrunk(self, factor: int) -> I420Picture:
+        """Return the picture with sides divided by a whole factor, at least a pixel."""
+        y = _shrunk(self.y, factor)
+        size = ((y.shape[1] + 1) // 2, (y.shape[0] + 1) // 2)
+        u, v = (
+            np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8) for plane in (self.u, self.v)
+        )
+        return I420Picture(y, u, v, is_bt709=self.is_bt709)
+
     def bgr_region(self, xyxy: tuple[int, int, int, int]) -> UInt8:
         """Convert and return only the part inside `xyxy` (whole pixels, clipped to the picture), (h, w, 3) uint8."""
         x1, y1, x2, y2 = max(xyxy[0], 0), max(xyxy[1], 0), min(xyxy[2], self.width), min(xyxy[3], self.height)
@@ -139,13 +163,55 @@ class I420Picture:
         left, top = x1 // 2, y1 // 2
         u, v = (plane[top : (y2 + 1) // 2, left : (x2 + 1) // 2] for plane in (self.u, self.v))
         inside = (slice(y1 - 2 * top, y2 - 2 * top), slice(x1 - 2 * left, x2 - 2 * left))
-        to_red, u_to_green, v_to_green, to_blue = _BT709 if self.is_bt709 else _BT601
-        brightness = cv2.LUT(self.y[y1:y2, x1:x2], _LUMA)
-        green = cv2.add(cv2.LUT(u, u_to_green), cv2.LUT(v, v_to_green))
-        channels = (cv2.LUT(u, to_blue), green, cv2.LUT(v, to_red))
-        wide = (np.repeat(np.repeat(channel, 2, axis=0), 2, axis=1)[inside] for channel in channels)
-        bgr = cv2.merge([cv2.add(brightness, channel, dtype=cv2.CV_8U) for channel in wide])
-        return np.asarray(bgr, np.uint8)
+        wide = (np.repeat(np.repeat(plane, 2, axis=0), 2, axis=1)[inside] for plane in (u, v))
+        return _converted((self.y[y1:y2, x1:x2], *wide), _BT709 if self.is_bt709 else _BT601)
+
+    def warped(self, matrix: Matrix, side: int, shrink: int) -> UInt8:
+        """Return what `matrix` takes to a square of `side` px, (side, side, 3) uint8 BGR; see `warp`.
+
+        Each plane is warped for itself and only the square is converted.
+        """
+        # Whole numbers are pixel centres, of which a chroma pixel's lies between its four pixels'.
+        half = np.array(matrix, np.float64)
+        half[:, 2] += half[:, :2].sum(axis=1) / 2
+        half[:, :2] *= 2
+        planes = (warp(plane, m, side, shrink) for plane, m in ((self.y, matrix), (self.u, half), (self.v, half)))
+        return _converted(planes, _BT709 if self.is_bt709 else _BT601)
+
+    def warped_grey(self, matrix: Matrix, side: int, shrink: int) -> UInt8:
+        """Return the same in grey, (side, side) uint8: the luma, of which only the range is changed."""
+        return np.asarray(cv2.LUT(warp(self.y, matrix, side, shrink), _GREY_OF_LUMA), np.uint8)
+
+
+def _converted(planes: Iterable[UInt8], tables: _Tables) -> UInt8:
+    """Return (h, w, 3) uint8 BGR of the planes y, u and v, all of one size."""
+    y, u, v = planes
+    to_red, u_to_green, v_to_green, to_blue = tables
+    brightness = cv2.LUT(y, _LUMA)
+    green = cv2.add(cv2.LUT(u, u_to_green), cv2.LUT(v, v_to_green))
+    colours = (cv2.LUT(u, to_blue), green, cv2.LUT(v, to_red))
+    return np.asarray(cv2.merge([cv2.add(brightness, colour, dtype=cv2.CV_8U) for colour in colours]), np.uint8)
+
+
+def warp(plane: UInt8, matrix: Matrix, side: int, shrink: int) -> UInt8:
+    """Warp an (H, W) or (H, W, 3) plane to a square; what lies outside repeats its edge.
+
+    Args:
+        plane: What is warped.
+        matrix: (2, 3) from its pixel centres to those of a square `shrink` times as large as the one wanted.
+        side: Of the square, px.
+        shrink: By so much the square is averaged down: sampling for itself sees 2 × 2 pixels only.
+    """
+    size = (side * shrink, side * shrink)
+    large = cv2.warpAffine(plane, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if shrink > 1:
+        large = cv2.resize(large, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(large, np.uint8)
+
+
+def _shrunk(plane: UInt8, factor: int) -> UInt8:
+    size = (max(plane.shape[1] // factor, 1), max(plane.shape[0] // factor, 1))
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _whole_bgr(picture: I420Picture) -> UInt8:
@@ -156,19 +222,19 @@ def _whole_bgr(picture: I420Picture) -> UInt8:
     import av
 
     frame = av.VideoFrame.from_ndarray(
-        _pack(picture.y, picture.u, picture.v, np.empty(_packed_shape(picture), np.uint8)), format="yuv420p"
+        pack(picture.y, picture.u, picture.v, np.empty(packed_shape(picture), np.uint8)), format="yuv420p"
     )
     frame.colorspace = 1 if picture.is_bt709 else 5
     frame.color_range = 1
     return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
-def _packed_shape(picture: Picture) -> tuple[int, int]:
+def packed_shape(picture: Picture) -> tuple[int, int]:
     """Return the shape of the one buffer that takes all planes: (3h/2, w), of sides made even."""
     return (picture.height + 1) // 2 * 3, (picture.width + 1) // 2 * 2
 
 
-def _pack(y: UInt8, u: UInt8, v: UInt8, packed: UInt8) -> UInt8:
+def pack(y: UInt8, u: UInt8, v: UInt8, packed: UInt8) -> UInt8:
     """Lay three planes into the one (3h/2, w) buffer that swscale converts; odd sides repeat their last line."""
     height = 2 * u.shape[0]
     packed[: y.shape[0], : y.shape[1]] = y
@@ -184,142 +250,16 @@ def _pack(y: UInt8, u: UInt8, v: UInt8, packed: UInt8) -> UInt8:
 Picture = BgrPicture | I420Picture
 
 
-def _references(buffers: list[UInt8], place: int) -> int:
-    return sys.getrefcount(buffers[place])
-
-
-# To a buffer that nobody but its list refers to; how many the counting adds differs between Pythons.
-_FREE = _references([np.empty(0, np.uint8)], 0)
-
-
-class BufferRing:
-    """Memory for canvases, used again once nobody refers to it: fresh pages cost more than the copying.
-
-    One thread takes; whoever holds a canvas, a plane of it or a view of one keeps its buffer, in any thread.
-    """
-
-    def __init__(self) -> None:
-        self._buffers: list[UInt8] = []
-
-    def take(self, shape: tuple[int, int]) -> UInt8:
-        """Return a buffer of `shape` uint8 that nothing else refers to; what it holds is left over."""
-        if self._buffers and self._buffers[0].shape != shape:
-            self._buffers.clear()
-        for place in range(len(self._buffers)):
-            if _references(self._buffers, place) <= _FREE:
-                return self._buffers[place]
-        self._buffers.append(np.empty(shape, np.uint8))
-        return self._buffers[-1]
-
-
-class Canvas:
-    """A writable copy of a picture's I420 planes, to draw on; sides are even because H.264 4:2:0 needs them so.
-
-    An odd source side is extended by repeating its last row or column, so nothing is cut off or rescaled.
-    The decoder may still refer to its own planes, hence the copy.
-
-    Args:
-        picture: What is copied.
-        ring: Where the copy's memory comes from; None: from the system.
-    """
-
-    __slots__ = ("is_bt709", "u", "v", "y")
-
-    def __init__(self, picture: Picture, ring: BufferRing | None = None) -> None:
-        if isinstance(picture, I420Picture):
-            shape = _packed_shape(picture)
-            buffer = np.empty(shape, np.uint8) if ring is None else ring.take(shape)
-            packed = _pack(picture.y, picture.u, picture.v, buffer)
-        else:
-            packed = _packed_from_bgr(picture)
-        height, width = packed.shape[0] * 2 // 3, packed.shape[1]
-        quarter = height * width // 4
-        flat = packed[height:].reshape(-1)
-        self.y = packed[:height]
-        self.u = flat[:quarter].reshape(height // 2, width // 2)
-        self.v = flat[quarter:].reshape(height // 2, width // 2)
-        self.is_bt709 = isinstance(picture, I420Picture) and picture.is_bt709
-
-    @classmethod
-    def untouched(cls, picture: Picture) -> Canvas:
-        """Return a canvas to show as it is: the picture's own planes, read-only, where their sides are even."""
-        if not isinstance(picture, I420Picture) or picture.width % 2 or picture.height % 2:
-            return cls(picture)
-        canvas = cls.__new__(cls)
-        canvas.y, canvas.u, canvas.v, canvas.is_bt709 = picture.y, picture.u, picture.v, picture.is_bt709
-        return canvas
-
-    @property
-    def width(self) -> int:
-        """Width in pixels, even."""
-        return int(self.y.shape[1])
-
-    @property
-    def height(self) -> int:
-        """Height in pixels, even."""
-        return int(self.y.shape[0])
-
-    def picture(self) -> I420Picture:
-        """Return a read-only view of the planes."""
-        return I420Picture(self.y, self.u, self.v, is_bt709=self.is_bt709)
-
-    def bgr(self) -> UInt8:
-        """Convert the drawn picture, (H, W, 3) uint8: for windows, pages and snapshots."""
-        return self.picture().bgr()
-
-
-def _packed_from_bgr(picture: BgrPicture) -> UInt8:
-    bgr = picture.bgr()
+def packed_from_bgr(bgr: UInt8) -> UInt8:
+    """Convert (H, W, 3) BGR pixels to planes in one buffer; odd sides are extended by their last line."""
     bottom, right = bgr.shape[0] % 2, bgr.shape[1] % 2
     if bottom or right:
         bgr = np.asarray(cv2.copyMakeBorder(bgr, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420), np.uint8)
 
 
-# What people's photos come in. Pillow knows more, some by starting other programs on the file.
-_PHOTO_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
-# What Pillow's readers raise on damaged files.
-_PHOTO_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-)
-
-
-def read_picture(path: Path) -> BgrPicture:
-    """Read a photo, turned upright by its EXIF orientation, as 8-bit colour; what is transparent becomes white.
-
-    Raises SourceOpenError where it is absent, no picture, damaged, or has more pixels than Pillow holds for sane.
-    """
-    Image.init()
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise SourceOpenError(f"{printable(path)} is no file; a pipe or device would be waited for without end")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=[name for name in _PHOTO_FORMATS if name in Image.OPEN]) as image:
-                rgb = np.asarray(_to_rgb(ImageOps.exif_transpose(image)), np.uint8)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SourceOpenError(f"{printable(path)} has too many pixels; save it smaller") from error
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise SourceOpenError(f"{printable(path)} cannot be read: {error.strerror}") from error
-    except _PHOTO_ERRORS as error:
-        raise SourceOpenError(f"{printable(path)} is not a picture that can be read, or it is damaged") from error
-    return BgrPicture(np.ascontiguousarray(rgb[:, :, ::-1]))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # 16 bits: convert() would clip them to 8, not scale.
-        image = Image.fromarray(np.clip(np.asarray(image, np.float32) / 257, 0, 255).round().astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+def planes_of(packed: UInt8) -> tuple[UInt8, UInt8, UInt8]:
+    """Return views of the y, u and v that lie in one (3h/2, w) buffer."""
+    height, width = packed.shape[0] * 2 // 3, packed.shape[1]
+    u, v = packed[height:].reshape(2, height // 2, width // 2)
+    return packed[:height], u, v

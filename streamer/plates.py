@@ -10,8 +10,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from streamer.canvas import Canvas
 from streamer.fonts import TextRenderer
-from streamer.pictures import Canvas, UInt8
+from streamer.pictures import UInt8
 
 Rgb = tuple[int, int, int]
 Yuv = tuple[int, int, int]

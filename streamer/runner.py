@@ -15,8 +15,8 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+from streamer.canvas import Canvas
 from streamer.errors import StreamerError, UsageError
-from streamer.pictures import Canvas
 from streamer.pipeline import Pipeline
 from streamer.queues import Batcher, RunSettings, StopRequest
 from streamer.stages import Sink, Source

@@ -18,6 +18,7 @@ from streamer.types import Frame
 
 # A millisecond of grace: 0.2 s is five frames at 25 fps also where the times are rounded.
 _GRACE_SECONDS = 1e-3
+_FULL_EVERY = 3
 _CELL_PIXELS = 16  # below the smallest face that is searched for, so that none comes in unseen
 _STILL_LEVELS = 4.0  # grey levels by which a cell of a still scene may differ: a camera's and a codec's noise
 _SAMPLING = 4  # only every fourth line and column is read: the mean of 16 samples a cell
@@ -29,7 +30,7 @@ class ScanPolicy:
 
     Attributes:
         every_seconds: Between searches; 0: every frame.
-        coarse_min_face_pixels: Every second search passes over faces smaller than this, which halves its cost; None:
+        coarse_min_face_pixels: Two of three searches pass over faces smaller than this, which halves their cost; None:
             all searches are full. The first of a shot always is.
         still_seconds: A picture that has not changed since it was searched is searched again only after so long.
         most_frame_bytes: Frames that wait between two searches hold at most so much memory; large ones are searched
@@ -40,7 +41,7 @@ class ScanPolicy:
     every_seconds: float = 0.2
     coarse_min_face_pixels: float | None = None
     still_seconds: float = 3.0
-    most_frame_bytes: int = 64 * 2**20
+    most_frame_bytes: int = 48 * 2**20
     detect_cuts: bool = True
 
 
@@ -90,7 +91,11 @@ class ScanPlanner:
         if self._policy.every_seconds > 0 and self._is_still(frame):
             return Scan(is_still=True)
         self._scans += 1
-        return Scan(self._policy.coarse_min_face_pixels if self._scans % 2 == 0 else None)
+        return Scan(None if self._scans % _FULL_EVERY == 1 else self._policy.coarse_min_face_pixels)
+
+    def closing(self) -> Scan:
+        """Return how the last frame of a shot is searched where it was not due: who came in is seen by then."""
+        return Scan(self._policy.coarse_min_face_pixels)
 
     def _is_still(self, frame: Frame) -> bool:
         """Say whether the picture is that of the last search; if not, remember it as searched now."""

@@ -81,7 +81,7 @@ class TrackerSettings(Section):
     detect_every_seconds: float | None = Field(default=None, ge=0, le=60)
     """Seconds between searches of the whole picture; 0: every frame; null: 0.6 in files, where faces are followed from
     both searches into the frames between, and 0.2 live."""
-    look_every_seconds: float = Field(default=0.12, ge=0, le=60)
+    look_every_seconds: float = Field(default=0.16, ge=0, le=60)
     """In files, seconds between looks near the known faces from one search to the next; 0: every frame."""
     low_score_threshold: float = Field(default=0.7, gt=0, le=1)
     """Score from which a detection may continue a track, though not start one; never above
@@ -177,11 +177,11 @@ class RuntimeSettings(Section):
     """What computes the nets; auto: OpenVINO on a CPU, torch on a GPU."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads for the nets and OpenCV, bounded by the CPUs there are; null: one a physical core."""
-    batch_size: int = Field(default=4, ge=1, le=256)
+    batch_size: int = Field(default=2, ge=1, le=256)
     """Frames that go through the nets together, at most; it changes no result."""
     max_wait_seconds: float = Field(default=0.05, ge=0, le=10)
     """Seconds that the first frame of a batch waits for more, at most."""
-    queue_frames: int = Field(default=4, ge=1, le=1024)
+    queue_frames: int = Field(default=2, ge=1, le=1024)
     """Frames that may wait between two threads; a live source then drops its oldest, a file waits."""
 
 

@@ -11,7 +11,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from streamer.pictures import Canvas, Picture
+from streamer.canvas import Canvas
+from streamer.pictures import Picture
 from streamer.types import Ending, Faces, Float32, Frame, FrameResult, Identity, SourceInfo, Track
 
 Crops = npt.NDArray[np.uint8]

@@ -12,8 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+from streamer.canvas import Canvas
 from streamer.errors import SinkError, StreamerError
-from streamer.pictures import Canvas
 from streamer.pipeline import Batch, Pipeline
 from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
 from streamer.stages import Sink, Source

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import cv2
 import numpy as np
 
-from streamer.pictures import BgrPicture, Canvas, Picture, UInt8
+from streamer.canvas import Canvas
+from streamer.pictures import BgrPicture, Picture, UInt8
 from streamer.stages import Crops
 from streamer.types import Ending, Faces, Float32, Frame, FrameResult, Identity, SourceInfo
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import streamer.annotate
 from streamer.annotate import AnnotateStyle, Annotator
+from streamer.canvas import Canvas
 from streamer.errors import UsageError
 from streamer.fonts import TextRenderer
-from streamer.pictures import BgrPicture, Canvas, I420Picture, Picture, UInt8
+from streamer.pictures import BgrPicture, I420Picture, Picture, UInt8
 from streamer.plates import Plate, PlateLook, limited_range, place_plates, render_plate
 from streamer.types import EMOTIONS, Annotation, Emotion, Frame, FrameResult, Identity, Track
 

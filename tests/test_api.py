@@ -94,6 +94,19 @@ def test_a_processor_feeds_own_sinks_beside_its_files(tmp_path: Path) -> None:
         processor.process(clip, outputs)
 
 
+def test_a_results_file_sums_up_the_stages_of_its_own_run_the_detector_s_too(tmp_path: Path) -> None:
+    processor = streamer.Processor()
+    calls = []
+    for name in ("first", "second"):
+        video, results = tmp_path / f"{name}.mp4", tmp_path / f"{name}.jsonl"
+        write_video(video, two_people_scene(0.6))
+        processor.process(video, streamer.Outputs(results=results))
+        summary = json.loads(results.read_text(encoding="utf-8").splitlines()[-1])
+        calls.append({stage: values["calls"] for stage, values in summary["stages"].items()})
+    assert {"pyramid", "pnet", "rnet", "onet", "nms"} <= calls[0].keys()
+    assert calls[0]["pnet"] == calls[1]["pnet"]
+
+
 def test_outputs_that_would_be_nothing_are_refused() -> None:
     with pytest.raises(streamer.UsageError, match="nothing would be written"):
         streamer.Outputs()

@@ -23,13 +23,13 @@ from streamer import geometry
 from streamer.detectors import boxes as box
 from streamer.detectors import mtcnn as cascade_module
 from streamer.detectors import mtcnn_weights
-from streamer.detectors.cascade import CascadeNets
+from streamer.detectors.cascade import CascadeNets, Part
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.detectors.mtcnn_openvino import OpenVinoCascade
 from streamer.detectors.mtcnn_torch import TorchCascade
+from streamer.detectors.mtcnn_yuv import OpenVinoYuvCascade
 from streamer.detectors.summed_area import SummedAreas
 from streamer.detectors.torch_summed_area import SummedArea
-from streamer.openvino_runtime import Precision
 from streamer.pictures import BgrPicture, Picture, UInt8
 from streamer.sources.video import VideoSource
 from streamer.stats import RunStats
@@ -127,15 +127,7 @@ def test_equals_the_stored_reference_on_real_video(
     assert np.median(overlaps) >= 0.98
 
 
-def exact() -> CascadeNets:
-    return OpenVinoCascade(callers=2)
-
-
-def fastest() -> CascadeNets:
-    return OpenVinoCascade(callers=2, precision="fastest")
-
-
-every_backend = pytest.mark.parametrize("make_nets", [exact, fastest, TorchCascade])
+every_backend = pytest.mark.parametrize("make_nets", [OpenVinoCascade, OpenVinoYuvCascade, TorchCascade])
 
 
 @every_backend
@@ -158,7 +150,7 @@ def test_a_batch_gives_bit_for_bit_what_single_pictures_give(
 def test_a_crop_s_answer_does_not_depend_on_how_many_are_beside_it(
     make_nets: Callable[[], CascadeNets], astronaut: UInt8
 ) -> None:
-    prepared = make_nets().prepare([astronaut])
+    prepared = make_nets().prepare([Part(BgrPicture(astronaut), (0, 0, 512, 512))])
     random = np.random.default_rng(3)
     corners = random.integers(0, 400, (66, 2))
     windows = np.concatenate([corners, corners + random.integers(20, 110, (66, 1))], axis=1)
@@ -319,13 +311,16 @@ def as_planes(pixels: Float32) -> torch.Tensor:
     return torch.from_numpy(pixels.reshape(count, height, -1, 3).transpose(0, 3, 1, 2).copy())
 
 
-@pytest.mark.parametrize("precision", ["float32", "fastest"])
-def test_openvino_finds_what_torch_finds(precision: Precision, astronaut: UInt8, hopper: UInt8) -> None:
-    """Faces, scores and landmarks; bfloat16, where a CPU has it, moves boxes by some hundredths of a side."""
+@pytest.mark.parametrize(
+    ("make_nets", "least", "apart"), [(OpenVinoCascade, 0.999, 1e-3), (OpenVinoYuvCascade, 0.8, 0.06)]
+)
+def test_openvino_finds_what_torch_finds(
+    make_nets: Callable[[], CascadeNets], least: float, apart: float, astronaut: UInt8, hopper: UInt8
+) -> None:
+    """Faces, scores and landmarks; other resampling, and bfloat16, move boxes by some hundredths of a side."""
     pictures: list[Picture] = [BgrPicture(collage([astronaut, hopper], 2)), BgrPicture(astronaut)]
     usual = MtcnnDetector(TorchCascade(), score_threshold=0.9)
-    fast = MtcnnDetector(OpenVinoCascade(precision=precision), score_threshold=0.9)
-    least, apart = (0.999, 1e-3) if precision == "float32" else (0.85, 0.05)
+    fast = MtcnnDetector(make_nets(), score_threshold=0.9)
     for expected, found in zip(usual.detect(pictures), fast.detect(pictures), strict=True):
         assert len(found) == len(expected) > 0
         overlaps = geometry.iou(expected.xyxy, found.xyxy)
@@ -370,8 +365,8 @@ def test_without_its_first_level_a_search_gives_large_faces_their_usual_boxes(
 
 def test_the_stages_of_a_search_are_timed(astronaut: UInt8) -> None:
     stats = RunStats()
-    MtcnnDetector(OpenVinoCascade(), stats=stats).detect([BgrPicture(astronaut)])
-    assert {"integral", "pnet", "rnet", "onet"} <= {stage.name for stage in stats.summary().stages}
+    MtcnnDetector(OpenVinoYuvCascade(stats=stats), stats=stats).detect([BgrPicture(astronaut)])
+    assert {"prepare", "pyramid", "pnet", "rnet", "onet", "nms"} <= {stage.name for stage in stats.summary().stages}
 
 
 def test_without_torch_the_cascade_is_imported_and_searches() -> None:
@@ -381,8 +376,10 @@ sys.modules["torch"] = None
 import numpy as np
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.detectors.mtcnn_openvino import OpenVinoCascade
+from streamer.detectors.mtcnn_yuv import OpenVinoYuvCascade
 from streamer.pictures import BgrPicture
-MtcnnDetector(OpenVinoCascade()).detect([BgrPicture(np.zeros((64, 64, 3), np.uint8))])
+for nets in (OpenVinoCascade(), OpenVinoYuvCascade()):
+    MtcnnDetector(nets).detect([BgrPicture(np.zeros((64, 64, 3), np.uint8))])
 assert sys.modules["openvino_telemetry"] is None
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30)

@@ -14,9 +14,10 @@ import pytest
 
 from streamer import cli
 from streamer.build import encoding
+from streamer.canvas import Canvas
 from streamer.config import load_config
 from streamer.errors import SinkError, UsageError
-from streamer.pictures import Canvas, I420Picture
+from streamer.pictures import I420Picture
 from streamer.settings import Encoder
 from streamer.sinks import encoders
 from streamer.sinks.encoders import (

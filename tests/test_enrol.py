@@ -12,7 +12,8 @@ from PIL import Image
 
 from streamer.errors import GalleryError
 from streamer.geometry import aligned_crop
-from streamer.pictures import Picture, UInt8, read_picture
+from streamer.photos import read_picture
+from streamer.pictures import Picture, UInt8
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.enrol import EnrolmentReport, PhotoReport, enrol_folder, find_people
 from streamer.recognition.people import EmbedderId

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "streamer"
 LAYERS = (
     ("errors", "cmap"),
     ("pictures",),
+    ("canvas", "photos"),
     ("types",),
     ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs"),
     ("plates",),

@@ -42,14 +42,14 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
         DlibEmbedder(TorchResNet()).embed, FerPlusClassifier(TorchEmotionNet()).classify, 1e-6, 1e-6
     ),
     "openvino float32": lambda: Backend(
-        DlibEmbedder(OpenVinoResNet(callers=2)).embed,
-        FerPlusClassifier(OpenVinoEmotionNet(callers=2)).classify,
+        DlibEmbedder(OpenVinoResNet()).embed,
+        FerPlusClassifier(OpenVinoEmotionNet()).classify,
         1e-5,
         1e-4,
     ),
     "openvino fastest": lambda: Backend(
-        DlibEmbedder(OpenVinoResNet(callers=2, precision="fastest")).embed,
-        FerPlusClassifier(OpenVinoEmotionNet(callers=2, precision="fastest")).classify,
+        DlibEmbedder(OpenVinoResNet(precision="fastest")).embed,
+        FerPlusClassifier(OpenVinoEmotionNet(precision="fastest")).classify,
         0.02,
         0.05,
     ),
@@ -121,7 +121,7 @@ class TestEveryBackend:
 
 def doubling(callers: int = 1) -> ov.Net:
     numbers = ov.parameter((-1, 2), np.float32)
-    return ov.Net(ov.add(numbers, numbers), [numbers], callers=callers)
+    return ov.Net(ov.add(numbers, numbers), [numbers])
 
 
 def row(*numbers: float) -> Float32:

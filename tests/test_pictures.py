@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.canvas import BufferRing, Canvas
 from streamer.errors import SourceOpenError
-from streamer.pictures import BgrPicture, BufferRing, Canvas, I420Picture, UInt8, read_picture
+from streamer.photos import read_picture
+from streamer.pictures import BgrPicture, I420Picture, UInt8
 
 Double = npt.NDArray[np.float64]
 
@@ -205,3 +207,31 @@ def test_a_ring_follows_a_change_of_size() -> None:
         planes = random_planes(width, height, width)
         canvas = Canvas(I420Picture(*planes), ring)
         np.testing.assert_array_equal(canvas.y, planes[0])
+
+
+def test_planes_of_a_decoded_picture_are_its_own_and_of_bgr_those_that_a_canvas_has() -> None:
+    decoded = I420Picture(*random_planes(33, 21, 1))
+    y, u, v = decoded.planes((4, 2, 33, 21))
+    assert np.shares_memory(y, decoded.y)
+    np.testing.assert_array_equal(y, decoded.y[2:21, 4:33])
+    np.testing.assert_array_equal(u, decoded.u[1:11, 2:17])
+    np.testing.assert_array_equal(v, decoded.v[1:11, 2:17])
+    picture = BgrPicture(np.random.default_rng(2).integers(0, 255, (22, 34, 3)).astype(np.uint8))
+    canvas = Canvas(picture)
+    for found, expected in zip(picture.planes((4, 2, 30, 20)), (canvas.y, canvas.u, canvas.v), strict=True):
+        step = canvas.y.shape[0] // expected.shape[0]
+        np.testing.assert_array_equal(found, expected[2 // step : 20 // step, 4 // step : 30 // step])
+
+
+@pytest.mark.parametrize("size", [(40, 24), (41, 25), (3, 1), (1, 1)])
+def test_a_shrunk_picture_averages_and_keeps_a_pixel(size: tuple[int, int]) -> None:
+    width, height = size
+    decoded = I420Picture(*random_planes(width, height, 3), is_bt709=True)
+    half = decoded.shrunk(2)
+    assert (half.width, half.height) == (max(width // 2, 1), max(height // 2, 1))
+    assert half.is_bt709
+    bgr = BgrPicture(decoded.bgr()).shrunk(4)
+    assert (bgr.width, bgr.height) == (max(width // 4, 1), max(height // 4, 1))
+    assert abs(float(bgr.bgr().mean()) - float(decoded.bgr().mean())) < 12
+    if size == (40, 24):
+        np.testing.assert_allclose(half.y, decoded.y.reshape(12, 2, 20, 2).mean(axis=(1, 3)), atol=0.51)

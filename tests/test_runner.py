@@ -10,9 +10,10 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from streamer.canvas import Canvas
 from streamer.errors import SinkError, SourceLostError, StreamerError, UsageError
 from streamer.labels import TrackLabeller
-from streamer.pictures import Canvas, Picture
+from streamer.pictures import Picture
 from streamer.pipeline import Pipeline
 from streamer.queues import FrameQueue, RunSettings, StopRequest
 from streamer.runner import Route, results, run

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamer.canvas import Canvas
 from streamer.errors import SinkError
-from streamer.pictures import BgrPicture, Canvas
+from streamer.pictures import BgrPicture
 from streamer.sinks.collect import CollectSink
 from streamer.sinks.files import PartFile, check_output, part_path
 from streamer.sinks.results import ResultsSink, RunDescription

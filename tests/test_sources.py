@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from streamer.errors import SourceLostError, SourceOpenError, UsageError
-from streamer.pictures import I420Picture, UInt8, read_picture
+from streamer.photos import read_picture
+from streamer.pictures import I420Picture, UInt8
 from streamer.sources.arrays import ArraysSource
 from streamer.sources.images import ImagesSource
 from streamer.sources.video import VideoSource

@@ -23,8 +23,9 @@ from av.packet import Packet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.canvas import Canvas
 from streamer.errors import SinkError
-from streamer.pictures import BgrPicture, Canvas, I420Picture
+from streamer.pictures import BgrPicture, I420Picture
 from streamer.sinks.files import PartFile
 from streamer.sinks.movie import KeyFrames, Timeline
 from streamer.sinks.video import Encoding, VideoSink
@@ -661,7 +662,8 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 import numpy as np
-from streamer.pictures import BgrPicture, Canvas
+from streamer.canvas import Canvas
+from streamer.pictures import BgrPicture
 from streamer.sinks.video import VideoSink
 from streamer.types import Frame, FrameResult, SourceInfo
 sink = VideoSink(Path(sys.argv[1]), audio_from=Path(sys.argv[2]))

@@ -24,7 +24,7 @@ _INK, _GREY, _BLUE, _GREEN = "#222222", "#b0b4ba", "#3b6fb6", "#2e8b57"
 _COLOURS = {
     "read": "#4e79a7",
     "plan": "#a0cbe8",
-    "integral": "#f28e2b",
+    "prepare": "#c7651a",
     "pyramid": "#f28e2b",
     "pnet": "#ffbe7d",
     "rnet": "#e15759",

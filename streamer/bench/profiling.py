@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from streamer import build
 from streamer.bench.ours import Loaded, open_video, stage_costs
 from streamer.bench.values import Run, Task
-from streamer.pictures import Canvas
+from streamer.canvas import Canvas
 from streamer.pipeline import Pipeline
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats

@@ -5,17 +5,37 @@ Which library computes the nets is behind `CascadeNets`; here and in all that us
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from streamer.detectors import boxes as box
+from streamer.pictures import Picture, UInt8
 from streamer.types import Faces, Float32
 
 Windows = npt.NDArray[np.int64]
+
+_CHUNK = 32  # crops that are cut and go through a net together: they stay in the cache, and more gain nothing
+
+
+class Part(NamedTuple):
+    """A part of a picture in which the nets look: `xyxy` in whole px, inside the picture, not empty."""
+
+    picture: Picture
+    xyxy: tuple[int, int, int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, px."""
+        left, top, right, bottom = self.xyxy
+        return right - left, bottom - top
+
+    def bgr(self) -> UInt8:
+        """Return the part's pixels, (h, w, 3) uint8."""
+        return self.picture.bgr_region(self.xyxy)
 
 
 class Proposals(NamedTuple):
@@ -24,6 +44,28 @@ class Proposals(NamedTuple):
     cells: npt.NDArray[np.intp]  # (N, 2) row and column
     scores: Float32  # (N,) probability of a face
     offsets: Float32  # (N, 4) box corrections in box sides
+
+    @classmethod
+    def above(cls, head: Float32, first_row: int, first_column: int, threshold: float) -> Proposals:
+        """Return the cells of a (5, h, w) head, a piece of a level, that reach the threshold.
+
+        The head holds the difference of the two class logits and four corrections.
+        """
+        width, flat = head.shape[2], head.reshape(len(head), -1)
+        places = np.flatnonzero(flat[0] >= np.log(threshold / (1 - threshold)))
+        found = flat[:, places]
+        rows, columns = np.divmod(places, width)
+        cells = np.stack([rows + first_row, columns + first_column], 1)
+        return cls(cells, 1 / (1 + np.exp(-found[0])), found[1:].T)
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Proposals]) -> Proposals:
+        """Join the proposals of several pieces."""
+        return cls(
+            np.concatenate([np.zeros((0, 2), np.intp), *(piece.cells for piece in pieces)]),
+            np.concatenate([np.zeros(0, np.float32), *(piece.scores for piece in pieces)]),
+            np.concatenate([np.zeros((0, 4), np.float32), *(piece.offsets for piece in pieces)]),
+        )
 
 
 class Verdict(NamedTuple):
@@ -57,15 +99,15 @@ def _face_scores(head: Float32) -> Float32:
 
 
 class PreparedPictures(Protocol):
-    """Some pictures, ready to be looked at by the nets; implementations resize by adaptive average pooling."""
+    """Some parts of pictures, ready to be looked at by the nets; all coordinates are the part's."""
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
         """(B, 2) width and height of the pictures."""
         ...
 
-    def propose(self, owner: int, height: int, width: int, threshold: float) -> Proposals:
-        """Run P-Net on a picture resized to height × width."""
+    def propose(self, owner: int, levels: Sequence[tuple[int, int]], threshold: float) -> list[Proposals]:
+        """Run P-Net on a picture resized to each (height, width); one Proposals a level."""
         ...
 
     def refine(self, windows: Windows, owners: box.Rows) -> Verdict:
@@ -78,11 +120,38 @@ class PreparedPictures(Protocol):
 
 
 class CascadeNets(Protocol):
-    """P-, R- and O-Net; several threads may use them at once. Implementations: mtcnn_openvino, mtcnn_torch."""
+    """P-, R- and O-Net; several threads may use them at once.
 
-    def prepare(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> PreparedPictures:
-        """Take (H, W, 3) uint8 BGR pictures in which the nets shall look."""
+    Implementations: mtcnn_openvino and mtcnn_torch (BGR, resized as the reference does), mtcnn_yuv (planes, thrifty).
+    """
+
+    def prepare(self, parts: Sequence[Part]) -> PreparedPictures:
+        """Take the parts of pictures in which the nets shall look."""
         ...
+
+
+def headed(
+    net: Callable[[npt.NDArray[Any]], Float32],
+    crops: Callable[[int], Iterator[npt.NDArray[Any]]],
+    shape: tuple[int, int],
+    multiple: int,
+) -> Float32:
+    """Return a net's output of (N, channels) `shape` for N crops; a crop's does not depend on those beside it.
+
+    Args:
+        net: Takes (n, ...) crops.
+        crops: Yields them so many at a time; each chunk has been looked at before the next is asked for.
+        shape: Of the output.
+        multiple: Of which the net sees so many crops, the last of them repeated.
+    """
+    head = np.empty(shape, np.float32)
+    done = 0
+    for some in crops(_CHUNK):
+        missing = -len(some) % multiple
+        whole = np.concatenate([some, some[-1:].repeat(missing, 0)]) if missing else some
+        head[done : done + len(some)] = net(whole)[: len(some)]
+        done += len(some)
+    return head
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +161,7 @@ class Candidates:
     Attributes:
         xyxy: (N, 4) float32 px in the picture of their owner.
         scores: (N,) float32.
-        owners: (N,) the index of each box's picture (of its summed-area table).
+        owners: (N,) the index of each box's part.
     """
 
     xyxy: Float32

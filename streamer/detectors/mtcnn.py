@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from streamer import geometry
 from streamer.detectors import boxes as box
 from streamer.detectors import near
-from streamer.detectors.cascade import Candidates, CascadeNets, PreparedPictures, Proposals, output, refined
-from streamer.pictures import Picture, UInt8
+from streamer.detectors.cascade import Candidates, CascadeNets, Part, PreparedPictures, Proposals, output, refined
+from streamer.pictures import Picture
 from streamer.stats import RunStats
 from streamer.types import Faces, Float32
 
@@ -85,17 +84,16 @@ class MtcnnDetector:
             return []
         smallest = self._min_face_pixels if min_face_pixels is None else _check_smallest(min_face_pixels)
         regions = regions if regions is not None else [None] * len(pictures)
-        parts = [_part(picture, region) for picture, region in zip(pictures, regions, strict=True)]
-        reductions = [_reduction(pixels) for pixels, _ in parts]
-        with self._stats.time("integral"):
-            prepared = self._nets.prepare(
-                [_reduced(pixels, reduction) for (pixels, _), reduction in zip(parts, reductions, strict=True)]
-            )
+        whole = [_part(picture, region) for picture, region in zip(pictures, regions, strict=True)]
+        reductions = [_reduction(part) for part in whole]
+        parts = [_reduced(part, reduction) for part, reduction in zip(whole, reductions, strict=True)]
+        with self._stats.time("prepare"):
+            prepared = self._nets.prepare(parts)
         proposals = Candidates.concatenate([self._propose(prepared, owner, smallest) for owner in range(len(pictures))])
         found = self._decide(prepared, self._sift(prepared, proposals))
         return [
-            placed(faces, reduction, offset, picture)
-            for faces, reduction, (_, offset), picture in zip(found, reductions, parts, pictures, strict=True)
+            placed(faces, reduction, part.xyxy[:2], picture)
+            for faces, reduction, part, picture in zip(found, reductions, parts, pictures, strict=True)
         ]
 
     def refine(self, pictures: Sequence[Picture], boxes: Sequence[Float32]) -> list[Faces]:
@@ -108,12 +106,12 @@ class MtcnnDetector:
         Returns:
             One Faces a picture, at most one face a box (two boxes that lead to one face give it once).
         """
-        parts = near.surroundings(pictures, boxes)
-        best = near.search(self._nets.prepare(parts.pixels), parts.expected)
-        shifts = parts.offsets.astype(np.float32)
+        around = near.surroundings(pictures, boxes)
+        best = near.search(self._nets.prepare(around.parts), around.expected)
+        shifts = around.offsets
         moved = Faces(best.xyxy + np.tile(shifts, 2), best.scores, best.landmarks + shifts[:, None])
         return [
-            placed(self._distinct(moved[parts.owners == owner]), 1, (0, 0), picture)
+            placed(self._distinct(moved[around.owners == owner]), 1, (0, 0), picture)
             for owner, picture in enumerate(pictures)
         ]
 
@@ -126,16 +124,15 @@ class MtcnnDetector:
     def _propose(self, pictures: PreparedPictures, owner: int, smallest: float) -> Candidates:
         """First stage: P-Net over the pyramid, suppression in each level and over all, correction."""
         width, height = (int(side) for side in pictures.sizes[owner])
-        levels = [np.zeros((0, 9), np.float32)]
-        for scale in _scales(height, width, smallest):
-            with self._stats.time("pnet"):
-                proposals = pictures.propose(
-                    owner, int(height * scale + 1), int(width * scale + 1), self._proposal_threshold
-                )
-            levels.append(_boxes(proposals, scale))
-        rows_of_nine = np.concatenate(levels)
-        xyxy, scores, offsets = rows_of_nine[:, :4], rows_of_nine[:, 4], rows_of_nine[:, 5:]
-        rows = box.nms(xyxy, scores, 0.7)[:MAX_CANDIDATES]
+        scales = _scales(height, width, smallest)
+        levels = [(int(height * scale + 1), int(width * scale + 1)) for scale in scales]
+        with self._stats.time("pnet"):
+            proposals = pictures.propose(owner, levels, self._proposal_threshold)
+        with self._stats.time("nms"):
+            every = [_boxes(own, scale) for own, scale in zip(proposals, scales, strict=True)]
+            rows_of_nine = np.concatenate([np.zeros((0, 9), np.float32), *every])
+            xyxy, scores, offsets = rows_of_nine[:, :4], rows_of_nine[:, 4], rows_of_nine[:, 5:]
+            rows = box.nms(xyxy, scores, 0.7)[:MAX_CANDIDATES]
         xyxy, scores, offsets = xyxy[rows], scores[rows], offsets[rows]
         xyxy = xyxy + offsets * np.tile(xyxy[:, 2:] - xyxy[:, :2], 2)
         return Candidates(box.squares_about(xyxy), scores, np.full(len(rows), owner, np.intp))
@@ -145,9 +142,10 @@ class MtcnnDetector:
         with self._stats.time("rnet"):
             judged, corrected = refined(pictures, candidates)
         kept = [np.zeros(0, np.intp)]
-        for owner in range(len(pictures.sizes)):
-            rows = np.flatnonzero((judged.owners == owner) & (judged.scores > _RNET_THRESHOLD))
-            kept.append(rows[box.nms(judged.xyxy[rows], judged.scores[rows], 0.7)])
+        with self._stats.time("nms"):
+            for owner in range(len(pictures.sizes)):
+                rows = np.flatnonzero((judged.owners == owner) & (judged.scores > _RNET_THRESHOLD))
+                kept.append(rows[box.nms(judged.xyxy[rows], judged.scores[rows], 0.7)])
         rows = np.concatenate(kept)
         return Candidates(box.squares_about(corrected[rows]), judged.scores[rows], judged.owners[rows])
 
@@ -156,10 +154,11 @@ class MtcnnDetector:
         with self._stats.time("onet"):
             faces, owners = output(pictures, candidates)
         result = []
-        for owner in range(len(pictures.sizes)):
-            mine = faces[(owners == owner) & (faces.scores > min(_ONET_THRESHOLD, self._score_threshold))]
-            mine = mine[box.nms_of_smaller(mine.xyxy, mine.scores, 0.7)]
-            result.append(mine[mine.scores >= self._score_threshold])
+        with self._stats.time("nms"):
+            for owner in range(len(pictures.sizes)):
+                mine = faces[(owners == owner) & (faces.scores > min(_ONET_THRESHOLD, self._score_threshold))]
+                mine = mine[box.nms_of_smaller(mine.xyxy, mine.scores, 0.7)]
+                result.append(mine[mine.scores >= self._score_threshold])
         return result
 
 
@@ -190,34 +189,35 @@ def _boxes(proposals: Proposals, scale: float) -> Float32:
     return np.concatenate([xyxy[rows], scores[rows, None], proposals.offsets[rows]], axis=1, dtype=np.float32)
 
 
-def _part(picture: Picture, region: Region | None) -> tuple[UInt8, tuple[int, int]]:
-    """Return the pixels to search, (h, w, 3) uint8 BGR, and their offset (x, y) in the picture."""
+def _part(picture: Picture, region: Region | None) -> Part:
+    """Return what is to be searched of a picture."""
+    whole = (0, 0, picture.width, picture.height)
     if region is None:
-        return picture.bgr_region((0, 0, picture.width, picture.height)), (0, 0)
-    x1, y1 = max(region[0], 0), max(region[1], 0)
-    pixels = picture.bgr_region((x1, y1, region[2], region[3]))
-    if 0 in pixels.shape:
+        return Part(picture, whole)
+    x1, y1, x2, y2 = max(region[0], 0), max(region[1], 0), min(region[2], whole[2]), min(region[3], whole[3])
+    if x2 <= x1 or y2 <= y1:
         raise ValueError(f"region {region} lies outside the picture of {picture.width} × {picture.height} px")
-    return pixels, (x1, y1)
+    return Part(picture, (x1, y1, x2, y2))
 
 
-def _reduction(pixels: UInt8) -> int:
+def _reduction(part: Part) -> int:
     """Return the whole factor by which a picture is shrunk before it is searched."""
-    reduction = 1
-    while pixels.shape[0] * pixels.shape[1] > MAX_PICTURE_PIXELS * reduction**2:
+    reduction, (width, height) = 1, part.size
+    while width * height > MAX_PICTURE_PIXELS * reduction**2:
         reduction *= 2
     return reduction
 
 
-def _reduced(pixels: UInt8, reduction: int) -> UInt8:
+def _reduced(part: Part, reduction: int) -> Part:
+    """Return the part in a picture shrunk by a whole factor; at least a pixel is left."""
     if reduction == 1:
-        return pixels
-    size = (max(pixels.shape[1] // reduction, 1), max(pixels.shape[0] // reduction, 1))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return part
+    left, top, right, bottom = (edge // reduction for edge in part.xyxy)
+    return Part(part.picture.shrunk(reduction), (left, top, max(right, left + 1), max(bottom, top + 1)))
 
 
 def placed(faces: Faces, scale: int, offset: tuple[int, int], picture: Picture) -> Faces:
-    """Return faces of a part, shrunk by `scale` and lying at `offset` (x, y), in the whole picture's coordinates."""
-    shift = np.array(offset, np.float32)
-    xyxy = geometry.clip(faces.xyxy * scale + np.tile(shift, 2), picture.width, picture.height)
-    return Faces(xyxy, faces.scores, faces.landmarks * np.float32(scale) + shift)
+    """Return faces of a part that lies at `offset` (x, y) in a picture shrunk by `scale`, in the picture as it is."""
+    shift, factor = np.array(offset, np.float32), np.float32(scale)
+    xyxy = geometry.clip((faces.xyxy + np.tile(shift, 2)) * factor, picture.width, picture.height)
+    return Faces(xyxy, faces.scores, (faces.landmarks + shift) * factor)

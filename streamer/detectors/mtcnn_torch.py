@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from streamer.cuda_graphs import Net, fixed_shape
 from streamer.detectors import torch_nets
-from streamer.detectors.cascade import Conclusion, Proposals, Verdict
+from streamer.detectors.cascade import Conclusion, Part, Proposals, Verdict
 from streamer.detectors.torch_summed_area import SummedArea
 from streamer.types import Float32
 
@@ -56,9 +56,9 @@ class TorchCascade:
         return net.eval().to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     @torch.inference_mode()
-    def prepare(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> PreparedPictures:
-        """Take (H, W, 3) uint8 BGR pictures in which the nets shall look."""
-        return PreparedPictures(self, [SummedArea(picture, self.device) for picture in pictures])
+    def prepare(self, parts: Sequence[Part]) -> PreparedPictures:
+        """Take the parts of pictures in which the nets shall look."""
+        return PreparedPictures(self, [SummedArea(part.bgr(), self.device) for part in parts])
 
     def run(self, net: nn.Module, pixels: Tensor) -> Tensor:
         """Return a net's float32 output for (N, 3, H, W) float32 pixels on the device."""
@@ -88,9 +88,12 @@ class PreparedPictures:
         """(B, 2) width and height of the pictures."""
         return np.array([(table.width, table.height) for table in self._tables], np.int64).reshape(-1, 2)
 
+    def propose(self, owner: int, levels: Sequence[tuple[int, int]], threshold: float) -> list[Proposals]:
+        """Run P-Net on a picture resized to each (height, width)."""
+        return [self._level(owner, *size, threshold) for size in levels]
+
     @torch.inference_mode()
-    def propose(self, owner: int, height: int, width: int, threshold: float) -> Proposals:
-        """Run P-Net on a picture resized to height × width."""
+    def _level(self, owner: int, height: int, width: int, threshold: float) -> Proposals:
         table, strips = self._tables[owner], self._strips(height)
         heads = [self._nets.run(self._nets.pnet, table.level(height, width, rows)) for rows in strips]
         head = torch.cat(heads, dim=2)[0]

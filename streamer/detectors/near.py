@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from streamer import geometry
 from streamer.detectors import boxes as box
-from streamer.detectors.cascade import Candidates, PreparedPictures, output, refined
-from streamer.pictures import Picture, UInt8
+from streamer.detectors.cascade import Candidates, Part, PreparedPictures, output, refined
+from streamer.pictures import Picture
 from streamer.types import Faces, Float32
 
 _SCALES = (1.0, 0.85, 1.18)
@@ -36,20 +36,20 @@ class Surroundings:
     """The parts of pictures in which N expected faces are searched.
 
     Attributes:
-        pixels: Of each (h, w, 3) uint8 BGR, none empty.
-        offsets: (N, 2) int64 where each lies in its picture, x and y.
+        parts: N, none empty.
+        offsets: (N, 2) float32 where each lies in its picture, x and y.
         owners: (N,) indices of the pictures.
         expected: (N, 4) float32 px, in the part's coordinates.
     """
 
-    pixels: list[UInt8]
-    offsets: npt.NDArray[np.int64]
+    parts: list[Part]
+    offsets: Float32
     owners: box.Rows
     expected: Float32
 
 
 def surroundings(pictures: Sequence[Picture], boxes: Sequence[Float32]) -> Surroundings:
-    """Cut out the pixels that any candidate about each picture's (N, 4) boxes may need; the rest is never converted.
+    """Return the parts that any candidate about each picture's (N, 4) boxes may need; the rest is never converted.
 
     Boxes that lie outside their picture are left out.
     """
@@ -62,11 +62,11 @@ def surroundings(pictures: Sequence[Picture], boxes: Sequence[Float32]) -> Surro
     high = np.clip(np.ceil(centres + reach), 0, sizes).astype(np.int64)
     inside = np.flatnonzero((high > low).all(axis=1))
     low, high, owners = low[inside], high[inside], owners[inside]
-    pixels = [
-        pictures[owner].bgr_region((x1, y1, x2, y2))
+    parts = [
+        Part(pictures[owner], (x1, y1, x2, y2))
         for owner, (x1, y1), (x2, y2) in zip(owners.tolist(), low.tolist(), high.tolist(), strict=True)
     ]
-    return Surroundings(pixels, low, owners, (xyxy[inside] - np.tile(low, 2)).astype(np.float32))
+    return Surroundings(parts, low.astype(np.float32), owners, (xyxy[inside] - np.tile(low, 2)).astype(np.float32))
 
 
 def search(parts: PreparedPictures, expected: Float32) -> Faces:

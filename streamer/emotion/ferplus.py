@@ -58,8 +58,9 @@ class FerPlusClassifier:
         return CROP_SIZE
 
     def crop(self, picture: Picture, landmarks: Float32) -> UInt8:
-        """Cut one face, (48, 48, 3) uint8 BGR, by its (5, 2) landmarks, framed as FER's pictures are."""
-        return geometry.aligned_crop(picture, landmarks, FER_TEMPLATE, CROP_SIZE)
+        """Cut one face, (48, 48, 3) uint8 BGR without colour, by its (5, 2) landmarks, framed as FER's pictures are."""
+        grey = geometry.aligned_grey_crop(picture, landmarks, FER_TEMPLATE, CROP_SIZE)
+        return np.asarray(cv2.merge([grey, grey, grey]), np.uint8)
 
     def classify(self, crops: UInt8) -> Float32:
         """Return (N, 7) float32 probabilities of (N, 48, 48, 3) uint8 BGR crops; each crop is also seen mirrored."""

@@ -20,7 +20,6 @@ class OpenVinoEmotionNet:
     kernels are chosen by batch size, so only this way are its bits the same on every CPU whatever is beside it.
 
     Args:
-        callers: So many threads may call it side by side.
         precision: "fastest" moves a probability by up to .01.
         path: Another net of the same form; None: the shipped one.
 
@@ -28,13 +27,13 @@ class OpenVinoEmotionNet:
         WeightsError: The net is absent or not of the expected form.
     """
 
-    def __init__(self, *, callers: int = 1, precision: ov.Precision = "float32", path: Path | None = None) -> None:
+    def __init__(self, *, precision: ov.Precision = "float32", path: Path | None = None) -> None:
         self._weights = read(path)
         pictures = ov.parameter((2, 1, CROP_SIZE, CROP_SIZE), np.float32)
         try:
             if self._weights["head.weight"].shape != (7, WIDTHS[-1]):
                 raise ValueError(f"the head is of shape {self._weights['head.weight'].shape}")
-            self._net = ov.Net(self._built(pictures), [pictures], callers=callers, precision=precision)
+            self._net = ov.Net(self._built(pictures), [pictures], precision=precision)
         except (KeyError, RuntimeError, ValueError) as error:
             raise WeightsError(
                 f"{path} holds no emotion net of the expected form; use one that training.py wrote"

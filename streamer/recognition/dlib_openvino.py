@@ -17,17 +17,16 @@ class OpenVinoResNet:
     batch size, so only this way are a crop's bits the same on every CPU whatever is beside it.
 
     Args:
-        callers: So many threads may call it side by side.
         precision: "fastest" moves a vector of length 1.4 by up to .003.
 
     Raises:
         WeightsError: The weights file is absent or not the expected one.
     """
 
-    def __init__(self, *, callers: int = 1, precision: ov.Precision = "float32") -> None:
+    def __init__(self, *, precision: ov.Precision = "float32") -> None:
         self._weights = read()
         crops = ov.parameter((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
-        self._net = ov.Net(self._built(crops), [crops], callers=callers, precision=precision)
+        self._net = ov.Net(self._built(crops), [crops], precision=precision)
         self._weights.clear()
 
     def __call__(self, crops: Crops) -> Float32:

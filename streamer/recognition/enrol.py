@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from streamer.errors import GalleryError, SourceOpenError, printable
-from streamer.pictures import PICTURE_SUFFIXES, BgrPicture, read_picture
+from streamer.photos import PICTURE_SUFFIXES, read_picture
+from streamer.pictures import BgrPicture
 from streamer.recognition.people import EmbedderId, Gallery, Person, clean_name
 from streamer.stages import Crops, Detector, Embedder
 from streamer.types import Faces, Float32

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from streamer.canvas import Canvas
 from streamer.errors import SinkError
-from streamer.pictures import Canvas
 from streamer.types import Ending, FrameResult, SourceInfo
 
 

@@ -54,7 +54,7 @@ class Encoding:
     Attributes:
         preset: x264's name for how long it searches; hardware gets its own nearest.
         crf: x264's quality, 0 (lossless) to 51; 6 more is about half the size. Hardware gets its own nearest.
-        threads: Threads of x264; 0: as many as it sees fit.
+        threads: Threads of x264; 0: one a CPU.
         encoder: What encodes; auto: the first hardware that works, else libx264.
     """
 

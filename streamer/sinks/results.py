@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from streamer.canvas import Canvas
 from streamer.errors import SinkError
-from streamer.pictures import Canvas
 from streamer.sinks import results_lines as lines
 from streamer.sinks.files import PartFile, check_suffix, write_error
 from streamer.sinks.results_lines import Json, RunDescription

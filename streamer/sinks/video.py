@@ -12,8 +12,8 @@ from pathlib import Path
 
 import av
 
+from streamer.canvas import Canvas
 from streamer.errors import SinkError
-from streamer.pictures import Canvas
 from streamer.sinks.encoders import Encoding, choose_encoder
 from streamer.sinks.files import PartFile, check_suffix, write_error
 from streamer.sinks.movie import MATROSKA_TICK_SECONDS, Movie, Timeline

@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from streamer.errors import SourceOpenError, UsageError, printable
-from streamer.pictures import PICTURE_SUFFIXES, BgrPicture, read_picture
+from streamer.photos import PICTURE_SUFFIXES, read_picture
+from streamer.pictures import BgrPicture
 from streamer.types import Frame, SourceInfo
 
 

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamer.pictures import BgrPicture, Canvas, I420Picture, UInt8
+from streamer.canvas import Canvas
+from streamer.pictures import BgrPicture, I420Picture, UInt8
 from streamer.sources.actors import Actor, Occluder, Placement, Portrait
 from streamer.sources.scene import Scene, TrueFace
 from streamer.types import Float32, Frame, SourceInfo

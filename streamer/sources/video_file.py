@@ -22,8 +22,9 @@ _TIMEOUT_SECONDS = 30
 _HEAD_BYTES = 4096
 # After so many failures to read without a packet in between, what comes next is not going to be read either.
 _MAX_READ_FAILURES = 8
-# FFmpeg would start one a CPU, up to 16, each with pictures of its own in memory; four are ahead of any net.
-_MOST_THREADS = 4
+# FFmpeg would start one more than there are CPUs, up to 17, each with pictures of its own in memory; four are ahead of
+# any net.
+_LEAST_THREADS, _MOST_THREADS = 2, 4
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 # What names other files to read, or addresses.
 _PLAY_LISTS = ("hls", "concat", "dash", "sdp", "imf")
@@ -57,7 +58,7 @@ class VideoFile:
         try:
             self.stream = self._pick_stream()
             self.stream.thread_type = "AUTO"
-            self.stream.codec_context.thread_count = min(probe_cpus().usable + 1, _MOST_THREADS)
+            self.stream.codec_context.thread_count = max(_LEAST_THREADS, min(probe_cpus().usable, _MOST_THREADS))
         except BaseException:
             self.close()
             raise
