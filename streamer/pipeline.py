@@ -2,10 +2,10 @@
 
 A batch holds frames of any number of sources, each source's in order. `plan` sees where shots begin and which whole
 frames are due; `search` sends those of a batch to the detector in one call, and needs nothing else, so that several
-batches may be searched at once and ahead; `follow` does the rest in order. A live source's frames leave at once: they
-are walked in rounds of one frame a source, because what is searched near a track depends on where it was a frame ago.
-The frames of a source that can wait (`begin`) wait for the next search, and faces are followed between the two from
-both sides (spans.py). Results do not depend on how frames are cut into batches.
+batches may be searched at once and ahead; `follow` finds the tracks, in order, and `label` names them, in order. A live
+source's frames leave at once: they are walked in rounds of one frame a source, because what is searched near a track
+depends on where it was a frame ago. The frames of a source that can wait (`begin`) wait for the next search, and faces
+are followed between the two from both sides (spans.py). Results do not depend on how frames are cut into batches.
 """
 
 from __future__ import annotations
@@ -15,35 +15,36 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamer.labels import Labelled, TrackLabeller
+from streamer.labels import TrackLabeller
 from streamer.scans import Scan, ScanPlanner, ScanPolicy
 from streamer.spans import SpanFollower
 from streamer.stages import Detector, Tracker
 from streamer.stats import RunStats
-from streamer.types import Event, Faces, Frame, FrameResult, SourceInfo, Track
+from streamer.types import Faces, Frame, FrameResult, SourceInfo, Track
 
 
 @dataclass(slots=True)
 class _Lane:
-    """What the pipeline keeps of one source: the planner belongs to `plan`, all else to `follow`."""
+    """What the pipeline keeps of one source: `planner` and `planned` belong to `plan`, all else to `follow`."""
 
     planner: ScanPlanner
     tracker: Tracker
     follower: SpanFollower | None  # None: the source is live, its frames do not wait
+    planned: _Job | None = None  # the last frame of the shot so far
     latest: Faces = field(default_factory=Faces.empty)  # found in the last search
     waiting: list[_Job] = field(default_factory=list)  # since the last search, that frame included
 
 
 @dataclass(slots=True)
 class _Job:
-    """One frame on its way."""
+    """One frame on its way; `is_closing`: for the second time, as the last of its shot."""
 
     frame: Frame
     lane: _Lane
     is_cut: bool
     scan: Scan | None
     faces: Faces | None = None
-    events: tuple[Event, ...] = ()
+    is_closing: bool = False
 
     @property
     def is_searched(self) -> bool:
@@ -55,6 +56,23 @@ class Batch:
     """Frames on their way from `plan` by `search` to `follow`."""
 
     jobs: tuple[_Job, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """A frame on its way from `follow` to `label`.
+
+    Attributes:
+        frame: The frame.
+        tracks: Those in it.
+        is_searched: The whole frame was searched.
+        is_cut: A new shot begins with it.
+    """
+
+    frame: Frame
+    tracks: Sequence[Track]
+    is_searched: bool
+    is_cut: bool
 
 
 class Pipeline:
@@ -104,13 +122,23 @@ class Pipeline:
         Args:
             frames: The next frames of any sources; each source's in order, none left out.
         """
-        batch = self.plan(frames)
+        return self._results(self.plan(frames))
+
+    def finish(self) -> list[FrameResult]:
+        """Return the results of the frames that still wait: no more will come."""
+        return self._results(self.plan_end())
+
+    def _results(self, batch: Batch) -> list[FrameResult]:
         self.search(batch)
-        return list(self.follow(batch))
+        return [result for some in self.follow(batch) for result in self.label(some)]
 
     def plan(self, frames: Sequence[Frame]) -> Batch:
         """Take the next frames: see where shots begin, and which frames are to be searched whole."""
-        return Batch(tuple(self._planned(frame) for frame in frames))
+        return Batch(tuple(job for frame in frames for job in self._planned(frame)))
+
+    def plan_end(self) -> Batch:
+        """Plan how the frames that still wait are finished: no more will come."""
+        return Batch(tuple(job for lane in self._lanes.values() for job in self._closing(lane)))
 
     def search(self, batch: Batch) -> None:
         """Search the whole frames that are due; batches in any order, and several at once in as many threads."""
@@ -122,30 +150,50 @@ class Pipeline:
             for job, faces in zip(alike, found, strict=True):
                 job.faces = faces
 
-    def follow(self, batch: Batch) -> Iterator[FrameResult]:
-        """Do the rest, for batches in the order in which they were planned; yield each source's results in order."""
+    def follow(self, batch: Batch) -> Iterator[list[Followed]]:
+        """Find the tracks, for batches in the order in which they were planned.
+
+        Yields:
+            At most one frame of each source at a time, each source's in order.
+        """
         yield from self._follow_at_once([job for job in batch.jobs if job.lane.follower is None])
         for job in batch.jobs:
             if job.lane.follower is not None:
-                yield from self._follow_waiting(job, job.lane.follower)
+                for followed in self._follow_waiting(job, job.lane.follower):
+                    yield [followed]
 
-    def finish(self) -> Iterator[FrameResult]:
-        """Yield the results of the frames that still wait: no more will come."""
-        for lane in self._lanes.values():
-            if lane.follower is not None:
-                yield from self._end_shot(lane, lane.follower)
+    def label(self, some: Sequence[Followed]) -> list[FrameResult]:
+        """Give the tracks of what `follow` yielded, in that order, their names and emotions."""
+        cuts = [self._labeller.cut(one.frame) if one.is_cut else () for one in some]
+        with self._stats.time("label"):
+            labelled = self._labeller.label([one.frame for one in some], [one.tracks for one in some])
+        return [
+            FrameResult(one.frame, own.annotations, one.is_searched, (*events, *own.events))
+            for one, own, events in zip(some, labelled, cuts, strict=True)
+        ]
 
     def _lane(self, follower: SpanFollower | None) -> _Lane:
         policy = self._scans if follower is None else self._waiting_scans
         return _Lane(ScanPlanner(policy), self._make_tracker(), follower)
 
-    def _planned(self, frame: Frame) -> _Job:
+    def _planned(self, frame: Frame) -> list[_Job]:
         lane = self._lanes.get(frame.source_id)
         if lane is None:
             lane = self._lanes[frame.source_id] = self._lane(None)
         with self._stats.time("plan"):
             is_cut = lane.planner.is_cut(frame)
-            return _Job(frame, lane, is_cut, lane.planner.scan(frame))
+            before = self._closing(lane) if is_cut else []
+            lane.planned = _Job(frame, lane, is_cut, lane.planner.scan(frame))
+        return [*before, lane.planned]
+
+    @staticmethod
+    def _closing(lane: _Lane) -> list[_Job]:
+        """Plan the end of a shot: a search of its last frame shows who came in since the last search."""
+        last, lane.planned = lane.planned, None
+        if last is None or lane.follower is None:
+            return []
+        scan = lane.planner.closing() if last.scan is None else None
+        return [_Job(last.frame, lane, is_cut=False, scan=scan, is_closing=True)]
 
     @staticmethod
     def _take_search(job: _Job) -> None:
@@ -157,11 +205,11 @@ class Pipeline:
 
     # ---- sources whose frames wait
 
-    def _follow_waiting(self, job: _Job, follower: SpanFollower) -> Iterator[FrameResult]:
+    def _follow_waiting(self, job: _Job, follower: SpanFollower) -> Iterator[Followed]:
         lane = job.lane
-        if job.is_cut:
-            yield from self._end_shot(lane, follower)
-            job.events = self._labeller.cut(job.frame)
+        if job.is_closing:
+            yield from self._end_shot(lane, follower, job)
+            return
         self._take_search(job)
         if job.faces is None:
             lane.waiting.append(job)
@@ -172,53 +220,38 @@ class Pipeline:
             return
         done, lane.waiting = lane.waiting, [job]
         tracks = follower.follow([waiting.frame for waiting in [*done, job]], job.faces)
-        yield from map(self._result, done, tracks)
+        yield from _emptied(done, tracks)
 
-    def _end_shot(self, lane: _Lane, follower: SpanFollower) -> Iterator[FrameResult]:
-        """Yield what waits: a search of the shot's last frame shows who came in since the last one."""
+    @staticmethod
+    def _end_shot(lane: _Lane, follower: SpanFollower, closing: _Job) -> Iterator[Followed]:
+        """Yield what waits, up to a frame that has been searched now, or was before."""
         done, lane.waiting = lane.waiting, []
-        if len(done) > 1:
-            with self._stats.time("detect"):
-                closing = self._detector.detect([done[-1].frame.picture])[0]
-            tracks = follower.follow([job.frame for job in done], closing)
-            done[-1].scan = Scan()
-            yield from map(self._result, done, tracks)
-        if done:
-            yield self._result(done[-1], follower.end())
-
-    def _result(self, job: _Job, tracks: list[Track]) -> FrameResult:
-        with self._stats.time("label"):
-            own = self._labeller.label([job.frame], [tracks])[0]
-        return FrameResult(job.frame, own.annotations, job.is_searched, (*job.events, *own.events))
+        if closing.faces is not None:
+            done[-1].scan = closing.scan
+            tracks = follower.follow([job.frame for job in done], closing.faces)
+            yield from _emptied(done, [*tracks, follower.end()])
+        else:
+            yield from _emptied(done, [follower.end()])
 
     # ---- sources whose frames leave at once
 
-    def _follow_at_once(self, jobs: list[_Job]) -> Iterator[FrameResult]:
-        results: dict[int, FrameResult] = {}
-        waiting = list(enumerate(jobs))
+    def _follow_at_once(self, jobs: list[_Job]) -> Iterator[list[Followed]]:
+        waiting = jobs
         while waiting:
-            round_of_jobs = _first_of_each_source(waiting)
-            waiting = [item for item in waiting if item not in round_of_jobs]
-            for (place, _), result in zip(round_of_jobs, self._round([job for _, job in round_of_jobs]), strict=True):
-                results[place] = result
-        yield from (results[place] for place in range(len(jobs)))
+            first: dict[str, _Job] = {}
+            later = [job for job in waiting if first.setdefault(job.frame.source_id, job) is not job]
+            yield self._round(list(first.values()))
+            waiting = later
 
-    def _round(self, jobs: list[_Job]) -> list[FrameResult]:
+    def _round(self, jobs: list[_Job]) -> list[Followed]:
         """Process one frame of each source."""
         for job in jobs:
             if job.is_cut:
                 job.lane.tracker.cut()
-                job.events = self._labeller.cut(job.frame)
             self._take_search(job)
         self._refine([job for job in jobs if job.faces is None])
         with self._stats.time("track"):
-            tracks: list[list[Track]] = [job.lane.tracker.update(job.frame, job.faces) for job in jobs]
-        with self._stats.time("label"):
-            labelled: list[Labelled] = self._labeller.label([job.frame for job in jobs], tracks)
-        return [
-            FrameResult(job.frame, own.annotations, job.is_searched, (*job.events, *own.events))
-            for job, own in zip(jobs, labelled, strict=True)
-        ]
+            return [_followed(job, job.lane.tracker.update(job.frame, job.faces)) for job in jobs]
 
     def _refine(self, jobs: list[_Job]) -> None:
         """Look again near the tracks of frames that were not searched whole."""
@@ -234,8 +267,11 @@ class Pipeline:
             job.faces = faces
 
 
-def _first_of_each_source(waiting: list[tuple[int, _Job]]) -> list[tuple[int, _Job]]:
-    first: dict[str, tuple[int, _Job]] = {}
-    for item in waiting:
-        first.setdefault(item[1].frame.source_id, item)
-    return list(first.values())
+def _followed(job: _Job, tracks: Sequence[Track]) -> Followed:
+    return Followed(job.frame, tracks, job.is_searched, job.is_cut)
+
+
+def _emptied(jobs: list[_Job], tracks: Sequence[Sequence[Track]]) -> Iterator[Followed]:
+    """Yield frames with their tracks, letting go of each: a span's frames are most of what a run holds in memory."""
+    for own in tracks:
+        yield _followed(jobs.pop(0), own)

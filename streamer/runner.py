@@ -1,11 +1,12 @@
 """A run: sources are read, whole frames searched, results made and sinks fed side by side, in threads.py's threads.
 
-    source ─grab thread─▶ FrameQueue ┐                   the caller's thread:
-    source ─grab thread─▶ FrameQueue ┴─scan threads─▶ queue ─▶ follow, label, draw ─▶ queue ─sink thread─▶ sink
+    source ─grab thread─▶ FrameQueue ┐
+    source ─grab thread─▶ FrameQueue ┴─scan threads─▶ queue ─follow thread─▶ queue ─▶ label and draw, in the caller's
+                                                                 thread ─▶ queue ─sink thread─▶ sink
 
 A live source's full queue drops its oldest frame and counts it; a file's blocks and loses nothing. There is one way out
-for the end of the stream, a stop request, and an error in a source, a stage or a sink: stop the grabbers, join them,
-let the sinks write what waits, close them, and raise the first error.
+for the end of the stream, a stop request, and an error in a source, a stage or a sink: stop the threads up to the
+caller's, join them, let the sinks write what waits, close them, and raise the first error.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from streamer.pipeline import Pipeline
 from streamer.queues import Batcher, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats, StatsSummary
-from streamer.threads import Grabber, Scanner, SinkThread
+from streamer.threads import FollowThread, Grabber, Scanner, SinkThread
 from streamer.types import Ending, FrameResult
 
 
@@ -81,11 +82,12 @@ def results(
         batcher = Batcher([grabber.frames for grabber in grabbers], settings, arrival)
         scanner = Scanner(batcher, pipeline, stop, settings)
         stack.callback(scanner.stop)
+        follower = FollowThread(scanner, pipeline)
+        stack.callback(follower.stop)
         for grabber in grabbers:
             stack.callback(grabber.frames.close)
-        for batch in scanner.batches():
-            yield from pipeline.follow(batch)
-        yield from pipeline.finish()
+        for some in follower.rounds():
+            yield from pipeline.label(some)
     for grabber in grabbers:
         if grabber.error is not None and not stop.was_obeyed:
             raise grabber.error

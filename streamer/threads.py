@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from streamer.canvas import Canvas
 from streamer.errors import SinkError, StreamerError
-from streamer.pipeline import Batch, Pipeline
+from streamer.pipeline import Batch, Followed, Pipeline
 from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats
@@ -27,6 +27,8 @@ _JOIN_SECONDS = 10.0
 # A sink that takes longer for one frame is stuck.
 _STUCK_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+# Followed and not labelled yet: enough that neither waits for the other, few enough that no frame grows old there.
+_ROUNDS_AHEAD = 2
 
 
 def _join(thread: threading.Thread) -> None:
@@ -169,7 +171,7 @@ class Scanner:
         batches_ahead = max(settings.scan_threads, -(-settings.ahead_frames // settings.batch_size))
         self._searches: queue.Queue[_Search | None] = queue.Queue(batches_ahead)
         self._error: Exception | None = None
-        self._is_abandoned = self._is_ended = False
+        self._is_abandoned = self._is_closing = self._is_ended = False
         self._threads = [
             threading.Thread(target=self._run, name=f"scan-{number}", daemon=True)
             for number in range(settings.scan_threads)
@@ -193,13 +195,20 @@ class Scanner:
             if self._is_ended:
                 return None
             try:
-                frames = [] if self._is_abandoned else self._batcher.next(self._stop)
-                search = _Search(self._pipeline.plan(frames)) if frames else None
+                search = self._planned()
             except Exception as error:  # noqa: BLE001 - see above
                 self._error, search = error, None
             self._is_ended = search is None
             self._searches.put(search)
             return search
+
+    def _planned(self) -> _Search | None:
+        """Plan the next batch, at the end of all sources what then still waits."""
+        if self._is_abandoned or self._is_closing:
+            return None
+        frames = self._batcher.next(self._stop)
+        self._is_closing = not frames
+        return _Search(self._pipeline.plan(frames) if frames else self._pipeline.plan_end())
 
     def batches(self) -> Iterator[Batch]:
         """Yield searched batches in order until the sources end; raise the error of a search."""
@@ -211,6 +220,10 @@ class Scanner:
         if self._error is not None:
             raise self._error
 
+    def abandon(self) -> None:
+        """Search nothing more; what is in line still comes out."""
+        self._is_abandoned = True
+
     def stop(self) -> None:
         """End the threads, whatever they are at; the queues that they take from must be closed already."""
         self._is_abandoned = True
@@ -220,3 +233,50 @@ class Scanner:
                 self._searches.get(timeout=_POLL_SECONDS)
         for thread in self._threads:
             _join(thread)
+
+
+class FollowThread:
+    """Follows tracks in a thread of its own, while the frames before are labelled, drawn and handed to sinks.
+
+    The frames of a span come all at once. Were they labelled in the same thread, sinks would run out of work while the
+    next span is followed.
+
+    Args:
+        scanner: Where searched batches come from.
+        pipeline: What follows them.
+    """
+
+    def __init__(self, scanner: Scanner, pipeline: Pipeline) -> None:
+        self._scanner, self._pipeline = scanner, pipeline
+        self._rounds: queue.Queue[list[Followed] | None] = queue.Queue(_ROUNDS_AHEAD)
+        self._error: Exception | None = None
+        self._is_abandoned = False
+        self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for batch in self._scanner.batches():
+                for some in [] if self._is_abandoned else self._pipeline.follow(batch):
+                    self._rounds.put(some)
+        except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
+            self._error = error
+        finally:
+            self._rounds.put(None)
+
+    def rounds(self) -> Iterator[list[Followed]]:
+        """Yield what is to be labelled, in order, until the sources end; raise the error of a stage."""
+        while (some := self._rounds.get()) is not None:
+            yield some
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """End the thread, whatever it is at; the queues at the beginning of the line must be closed already."""
+        self._is_abandoned = True
+        self._scanner.abandon()
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):  # make room, for the thread may wait to hand something over
+                self._rounds.get(timeout=_POLL_SECONDS)
+        _join(self._thread)

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.gaps import SpanPolicy
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
 from streamer.pictures import Picture, UInt8
 from streamer.pipeline import Pipeline
 from streamer.recognition.vote import TrackEvidence, one_name_once, view_quality
 from streamer.scans import ScanPolicy
+from streamer.spans import SpanFollower
+from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
 from streamer.types import Annotation, Faces, Float32, FrameResult, Identity, SourceInfo, Track
 from tests.fakes import (
@@ -331,3 +334,67 @@ def test_evidence_points_where_most_of_its_weight_points_and_can_turn() -> None:
 def test_evidence_without_a_view_has_no_mean() -> None:
     with pytest.raises(ValueError, match="no view"):
         TrackEvidence().mean()
+
+
+def two_shots(index: int) -> UInt8:
+    """Rosa walks; after frame 12 Greta does, elsewhere, before a light wall."""
+    if index < 13:
+        return draw([(10 + 2 * index, 20, RED)])
+    light = draw([(200 - 2 * index, 100, GREEN)])
+    light[:90] = 120
+    return light
+
+
+class WaitingBench:
+    """A pipeline whose frames wait for the next search, as a file's do."""
+
+    def __init__(self) -> None:
+        self.detector = SquareDetector()
+        self.pipeline = Pipeline(
+            self.detector,
+            KalmanTracker,
+            TrackLabeller(Recognition(ColourEmbedder(), ColourMatcher()), GreyEmotion()),
+            waiting_scans=ScanPolicy(every_seconds=0.2, still_seconds=0),
+            make_follower=lambda: SpanFollower(
+                KalmanTracker(max_searched_seconds=0.2), self.detector, SpanPolicy(), RunStats()
+            ),
+        )
+        self.pipeline.begin(SourceInfo("s", "drawn", 320, 180, 25.0))
+
+
+def test_the_last_frame_of_a_shot_is_searched_ahead_and_never_while_tracks_are_followed() -> None:
+    bench = WaitingBench()
+    frames = [make_frame(two_shots(index), index, source_id="s") for index in range(28)]
+    results: list[FrameResult] = []
+    for batch in (bench.pipeline.plan(frames[:20]), bench.pipeline.plan(frames[20:]), bench.pipeline.plan_end()):
+        bench.pipeline.search(batch)
+        searched = list(bench.detector.scanned)
+        for some in bench.pipeline.follow(batch):
+            results += bench.pipeline.label(some)
+        assert bench.detector.scanned == searched
+    assert [result.frame.index for result in results] == list(range(28))
+    assert [result.frame.index for result in results if result.scanned] == [0, 5, 10, 12, 13, 18, 23, 27]
+    assert names_by_track(results[12]) == {1: "Rosa"}
+    assert names_by_track(results[13]) == {2: "Greta"}
+    assert [event.kind for event in results[13].events] == ["cut", "left", "appeared", "identified"]
+
+
+def test_frames_that_wait_give_the_same_results_in_batches_of_any_size() -> None:
+    lines = []
+    for size in (1, 3, 28):
+        bench = WaitingBench()
+        frames = [make_frame(two_shots(index), index, source_id="s") for index in range(28)]
+        results: list[FrameResult] = []
+        for first in range(0, 28, size):
+            results += bench.pipeline.process(frames[first : first + size])
+        lines.append(as_lines(results + bench.pipeline.finish()))
+    assert lines[0] == lines[1] == lines[2]
+    assert len(lines[0]) == 28
+
+
+def test_a_file_of_one_frame_is_finished_too() -> None:
+    bench = WaitingBench()
+    assert bench.pipeline.process([make_frame(two_shots(0), 0, source_id="s")]) == []
+    (only,) = bench.pipeline.finish()
+    assert names_by_track(only) == {1: "Rosa"}
+    assert bench.pipeline.finish() == []

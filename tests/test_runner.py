@@ -303,8 +303,9 @@ def test_a_slow_sink_holds_a_file_s_frames_within_the_bounds(scan_threads: int) 
     gate, sink, source = threading.Event(), Slow(), DrawnSource(picture, 60)
     run([Route(source, [sink])], pipeline(), draw=draw_plain, settings=RunSettings(4, 0.05, 4, scan_threads))
     assert len(sink.results) == 60
-    # The sink's and its queue's; a batch followed, those in line, and one searched a scan thread; the grabber's.
-    assert sink.waiting <= (1 + 4) + 4 * (1 + scan_threads) + 16 + (4 + 1)
+    # The sink's and its queue's; one labelled, two to be, a batch followed; those in line, and a batch searched a scan
+    # thread; the grabber's.
+    assert sink.waiting <= (1 + 4) + (1 + 2 + 4) + 16 + 4 * scan_threads + (4 + 1)
 
 
 def test_a_live_source_s_full_queue_drops_its_oldest_and_counts() -> None:

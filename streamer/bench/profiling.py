@@ -61,11 +61,9 @@ def _rounds(source: Source, pipeline: Pipeline, batch_size: int, stats: RunStats
     while frames := _read(source, most, stats):
         results: list[FrameResult] = []
         for start in range(0, len(frames), batch_size):
-            batch = pipeline.plan(frames[start : start + batch_size])
-            pipeline.search(batch)
-            results += pipeline.follow(batch)
+            results += pipeline.process(frames[start : start + batch_size])
         yield results
-    yield list(pipeline.finish())
+    yield pipeline.finish()
 
 
 def _read(source: Source, most: int, stats: RunStats) -> list[Frame]:
