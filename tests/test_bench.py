@@ -28,9 +28,9 @@ from streamer.bench.plot import draw_plot
 from streamer.bench.program import Options, run_benchmark
 from streamer.bench.records import Boxes, write_boxes
 from streamer.bench.report import WIDTH, print_report
-from streamer.bench.scenes import faces_scene, truth_scene, write_scaled
+from streamer.bench.scenes import faces_scene, truth_scene, write_scaled, write_scene
 from streamer.bench.session import Session, Way, video_info
-from streamer.bench.values import Machine, Run, StageCost, Task, from_json, to_json
+from streamer.bench.values import Kind, Machine, Run, StageCost, Task, from_json, to_json
 from streamer.cli import main
 from streamer.config import Config
 from streamer.errors import SourceOpenError, StreamerError, UsageError
@@ -279,23 +279,32 @@ class TestChildren:
         assert caught.value.exit_code == 3
 
 
-@pytest.mark.timeout(90)
-def test_process_outruns_the_naive_loop_and_stays_within_reach_of_the_ceiling(clip: Path, tmp_path: Path) -> None:
-    """Generous by far: 30 and .2 are usual for so short and small a video, on a machine with nothing else to do."""
+@pytest.mark.timeout(120)
+def test_speed_has_not_fallen_behind_what_it_is_compared_with(tmp_path: Path) -> None:
+    """Ratios of processor time, which other work on the machine stretches alike on both sides.
+
+    Usual on two cores of an EPYC, with coverage counted: ours 2.8 times the ceiling's, the naive loop's 88 times ours,
+    facenet-pytorch's detection 3.8 times ours. Searching each frame whole, for one, would break the first bar.
+    """
+    video = tmp_path / "four.mp4"
+    write_scene(faces_scene(4, 720, 4.0), video)
     settings = tmp_path / "settings.yaml"
     settings.write_text("detector: {min_face_pixels: 20}\n")
-    session = Session(Children(60), tmp_path, settings, MACHINE, naive_frames=3)
+    session = Session(Children(90), tmp_path, settings, MACHINE, naive_frames=4)
+    people = photos_of(tmp_path / "people", "Grace Hopper")
 
-    def fps(way: Way) -> float:
-        task = session.task(way, clip, tmp_path / "run", photos_of(tmp_path / way.kind, "Grace Hopper"))
-        run = session.measure(dataclasses.replace(task, most_frames=3))
+    def cpu_ms(kind: Kind, overrides: tuple[str, ...] = ()) -> float:
+        task = session.task(Way(kind, kind, overrides), video, tmp_path / "run", people)
+        run = session.measure(dataclasses.replace(task, most_frames=4))
+        assert run.frames > 3
         assert run.peak_mib > 50
-        assert run.cpu_seconds > 0
-        return run.fps
+        return 1e3 * run.cpu_seconds / run.frames
 
-    ceiling, naive, process = (fps(Way(kind, kind)) for kind in ("ceiling", "naive", "process"))
-    assert process > 2 * naive
-    assert process > 0.01 * ceiling
+    process, naive = cpu_ms("process"), cpu_ms("naive")
+    detect, reference = cpu_ms("detect", ("tracker.detect_every_seconds=0",)), cpu_ms("reference")
+    assert process < 4.5 * cpu_ms("ceiling")
+    assert process < naive / 40
+    assert detect < reference / 2.5
 
 
 @pytest.mark.timeout(60)
