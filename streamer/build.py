@@ -209,11 +209,12 @@ def build_follower(config: Config, detector: Detector, stats: RunStats) -> SpanF
     return SpanFollower(tracker, detector, policy, stats)
 
 
-def scan_policy(config: Config, usual_seconds: float) -> ScanPolicy:
+def scan_policy(config: Config, usual_seconds: float, *, can_wait: bool) -> ScanPolicy:
     """Return how often whole frames are searched; `usual_seconds`: unless it is set."""
     every = config.tracker.detect_every_seconds
     return ScanPolicy(
         every_seconds=usual_seconds if every is None else every,
+        spares=can_wait and every is None,
         coarse_min_face_pixels=None if every == 0 else config.detector.min_face_pixels * _PYRAMID_STEP,
         detect_cuts=config.tracker.detect_cuts,
     )
@@ -243,8 +244,8 @@ def build_pipeline(
         detector,
         partial(build_tracker, config),
         build_labeller(config, models, gallery, stats),
-        scans=scan_policy(config, _LIVE_SCAN_SECONDS),
-        waiting_scans=scan_policy(config, _FILE_SCAN_SECONDS),
+        scans=scan_policy(config, _LIVE_SCAN_SECONDS, can_wait=False),
+        waiting_scans=scan_policy(config, _FILE_SCAN_SECONDS, can_wait=True),
         make_follower=partial(build_follower, config, detector, stats),
         stats=stats,
     )

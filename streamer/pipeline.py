@@ -25,12 +25,13 @@ from streamer.types import Faces, Frame, FrameResult, SourceInfo, Track
 
 @dataclass(slots=True)
 class _Lane:
-    """What the pipeline keeps of one source: `planner` and `planned` belong to `plan`, all else to `follow`."""
+    """What the pipeline keeps of one source: `planner`, `planned` and `due` belong to `plan`, all else to `follow`."""
 
     planner: ScanPlanner
     tracker: Tracker
     follower: SpanFollower | None  # None: the source is live, its frames do not wait
     planned: _Job | None = None  # the last frame of the shot so far
+    due: _Job | None = None  # the last of them that is to be searched
     latest: Faces = field(default_factory=Faces.empty)  # found in the last search
     waiting: list[_Job] = field(default_factory=list)  # since the last search, that frame included
 
@@ -45,10 +46,17 @@ class _Job:
     scan: Scan | None
     faces: Faces | None = None
     is_closing: bool = False
+    before: _Job | None = None  # of a spare search: the one that decides whether it is left out
 
     @property
     def is_searched(self) -> bool:
         return self.scan is not None and not self.scan.is_still
+
+    def decide(self) -> None:
+        """Leave a spare search out where the one before it found nobody."""
+        if self.before is not None and self.before.faces is not None and not len(self.before.faces):
+            self.scan = None
+        self.before = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,11 @@ class Batch:
     """Frames on their way from `plan` by `search` to `follow`."""
 
     jobs: tuple[_Job, ...]
+
+    @property
+    def needs_earlier(self) -> bool:
+        """Say whether all batches before must have been searched before this one is."""
+        return any(job.before is not None for job in self.jobs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,8 +154,16 @@ class Pipeline:
         return Batch(tuple(job for lane in self._lanes.values() for job in self._closing(lane)))
 
     def search(self, batch: Batch) -> None:
-        """Search the whole frames that are due; batches in any order, and several at once in as many threads."""
-        due = [job for job in batch.jobs if job.is_searched]
+        """Search the whole frames that are due; several batches at once in as many threads, and in any order.
+
+        Only a batch that `needs_earlier` ones must come after them.
+        """
+        self._detect([job for job in batch.jobs if job.is_searched and job.before is None])
+        for job in batch.jobs:
+            job.decide()
+        self._detect([job for job in batch.jobs if job.is_searched and job.faces is None])
+
+    def _detect(self, due: list[_Job]) -> None:
         for smallest in {job.scan.min_face_pixels for job in due if job.scan is not None}:
             alike = [job for job in due if job.scan is not None and job.scan.min_face_pixels == smallest]
             with self._stats.time("detect"):
@@ -183,16 +204,21 @@ class Pipeline:
         with self._stats.time("plan"):
             is_cut = lane.planner.is_cut(frame)
             before = self._closing(lane) if is_cut else []
-            lane.planned = _Job(frame, lane, is_cut, lane.planner.scan(frame))
-        return [*before, lane.planned]
+            job = lane.planned = _Job(frame, lane, is_cut, lane.planner.scan(frame))
+            if job.scan is not None and job.scan.is_spare:
+                job.before = lane.due
+            elif job.is_searched:
+                lane.due = job
+        return [*before, job]
 
     @staticmethod
     def _closing(lane: _Lane) -> list[_Job]:
         """Plan the end of a shot: a search of its last frame shows who came in since the last search."""
-        last, lane.planned = lane.planned, None
+        last, lane.planned, lane.due = lane.planned, None, None
         if last is None or lane.follower is None:
             return []
-        scan = lane.planner.closing() if last.scan is None else None
+        # A search that may be left out is not relied on.
+        scan = lane.planner.closing() if last.scan is None or last.scan.is_spare else None
         return [_Job(last.frame, lane, is_cut=False, scan=scan, is_closing=True)]
 
     @staticmethod
@@ -224,9 +250,9 @@ class Pipeline:
 
     @staticmethod
     def _end_shot(lane: _Lane, follower: SpanFollower, closing: _Job) -> Iterator[Followed]:
-        """Yield what waits, up to a frame that has been searched now, or was before."""
+        """Yield what waits, up to the frame that was searched now, or alone, as the opening one, before."""
         done, lane.waiting = lane.waiting, []
-        if closing.faces is not None:
+        if closing.faces is not None and len(done) > 1:
             done[-1].scan = closing.scan
             tracks = follower.follow([job.frame for job in done], closing.faces)
             yield from _emptied(done, [*tracks, follower.end()])

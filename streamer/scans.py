@@ -32,6 +32,8 @@ class ScanPolicy:
         every_seconds: Between searches; 0: every frame.
         coarse_min_face_pixels: Two of three searches pass over faces smaller than this, which halves their cost; None:
             all searches are full. The first of a shot always is.
+        spares: Every second search is left out where the one before found nobody, not even doubtfully: who comes in is
+            followed back from the next one. Only for frames that can wait; never those for the smallest faces.
         still_seconds: A picture that has not changed since it was searched is searched again only after so long.
         most_frame_bytes: Frames that wait between two searches hold at most so much memory; large ones are searched
             more often.
@@ -40,6 +42,7 @@ class ScanPolicy:
 
     every_seconds: float = 0.2
     coarse_min_face_pixels: float | None = None
+    spares: bool = False
     still_seconds: float = 3.0
     most_frame_bytes: int = 48 * 2**20
     detect_cuts: bool = True
@@ -52,10 +55,12 @@ class Scan:
     Attributes:
         min_face_pixels: The smallest face searched for; None: the smallest that the detector is set to.
         is_still: The picture is that of the last search, so what was found then holds, and nothing need be searched.
+        is_spare: It is left out where the search before found nobody.
     """
 
     min_face_pixels: float | None = None
     is_still: bool = False
+    is_spare: bool = False
 
 
 class ScanPlanner:
@@ -87,18 +92,31 @@ class ScanPlanner:
         self._waiting_bytes += size
         if now < self._next_seconds - _GRACE_SECONDS and self._waiting_bytes + size <= self._policy.most_frame_bytes:
             return None
-        self._next_seconds, self._waiting_bytes = now + self._policy.every_seconds, 0
-        if self._policy.every_seconds > 0 and self._is_still(frame):
+        self._next_seconds = now + self._policy.every_seconds
+        is_full = self._scans % _FULL_EVERY == 0 or self._policy.coarse_min_face_pixels is None
+        is_spare = self._is_spare(is_full=is_full)
+        if self._policy.every_seconds > 0 and self._is_still(frame, is_remembered=not is_spare):
+            self._waiting_bytes = 0
             return Scan(is_still=True)
         self._scans += 1
-        return Scan(None if self._scans % _FULL_EVERY == 1 else self._policy.coarse_min_face_pixels)
+        if not is_spare:  # where it is left out, its frames wait for the next one
+            self._waiting_bytes = 0
+        return Scan(None if is_full else self._policy.coarse_min_face_pixels, is_spare=is_spare)
+
+    def _is_spare(self, *, is_full: bool) -> bool:
+        """Say whether the next search may be left out: not two in a row, nor the only ones that see small faces."""
+        if not self._policy.spares or self._scans % 2 == 0:
+            return False
+        if is_full and self._policy.coarse_min_face_pixels is not None:
+            return False
+        return 2 * self._waiting_bytes <= self._policy.most_frame_bytes
 
     def closing(self) -> Scan:
         """Return how the last frame of a shot is searched where it was not due: who came in is seen by then."""
         return Scan(self._policy.coarse_min_face_pixels)
 
-    def _is_still(self, frame: Frame) -> bool:
-        """Say whether the picture is that of the last search; if not, remember it as searched now."""
+    def _is_still(self, frame: Frame, *, is_remembered: bool) -> bool:
+        """Say whether the picture is that of the last search; if not, it is from now on where it `is_remembered`."""
         grid, searched = _grid(frame.picture), self._searched
         if (
             searched is not None
@@ -107,7 +125,8 @@ class ScanPlanner:
             and float(np.abs(grid - searched).max()) <= _STILL_LEVELS
         ):
             return True
-        self._searched, self._searched_seconds = grid, frame.pts_seconds
+        if is_remembered:
+            self._searched, self._searched_seconds = grid, frame.pts_seconds
         return False
 
 

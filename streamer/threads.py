@@ -154,6 +154,7 @@ class _Search:
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
+        self.earlier: list[_Search] = []  # those not done when it was put in line
         self.error: Exception | None = None
         self.is_done = threading.Event()
 
@@ -170,6 +171,7 @@ class Scanner:
         self._turn = threading.Lock()
         batches_ahead = max(settings.scan_threads, -(-settings.ahead_frames // settings.batch_size))
         self._searches: queue.Queue[_Search | None] = queue.Queue(batches_ahead)
+        self._undone: list[_Search] = []
         self._error: Exception | None = None
         self._is_abandoned = self._is_closing = self._is_ended = False
         self._threads = [
@@ -182,11 +184,14 @@ class Scanner:
     def _run(self) -> None:
         while (search := self._next()) is not None:
             try:
+                for earlier in search.earlier if search.batch.needs_earlier else []:
+                    earlier.is_done.wait()
                 if not self._is_abandoned:
                     self._pipeline.search(search.batch)
             except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
                 search.error = error
             finally:
+                search.earlier.clear()
                 search.is_done.set()
 
     def _next(self) -> _Search | None:
@@ -199,6 +204,10 @@ class Scanner:
             except Exception as error:  # noqa: BLE001 - see above
                 self._error, search = error, None
             self._is_ended = search is None
+            if search is not None:
+                self._undone = [earlier for earlier in self._undone if not earlier.is_done.is_set()]
+                search.earlier = list(self._undone)
+                self._undone.append(search)
             self._searches.put(search)
             return search
 

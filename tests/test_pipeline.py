@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -348,18 +348,25 @@ def two_shots(index: int) -> UInt8:
 class WaitingBench:
     """A pipeline whose frames wait for the next search, as a file's do."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spares: bool = False) -> None:
         self.detector = SquareDetector()
         self.pipeline = Pipeline(
             self.detector,
             KalmanTracker,
             TrackLabeller(Recognition(ColourEmbedder(), ColourMatcher()), GreyEmotion()),
-            waiting_scans=ScanPolicy(every_seconds=0.2, still_seconds=0),
+            waiting_scans=ScanPolicy(every_seconds=0.2, still_seconds=0, spares=spares),
             make_follower=lambda: SpanFollower(
                 KalmanTracker(max_searched_seconds=0.2), self.detector, SpanPolicy(), RunStats()
             ),
         )
         self.pipeline.begin(SourceInfo("s", "drawn", 320, 180, 25.0))
+
+    def run(self, pictures: Sequence[UInt8], batch_size: int = 4) -> list[FrameResult]:
+        frames = [make_frame(picture, index, source_id="s") for index, picture in enumerate(pictures)]
+        results: list[FrameResult] = []
+        for first in range(0, len(frames), batch_size):
+            results += self.pipeline.process(frames[first : first + batch_size])
+        return results + self.pipeline.finish()
 
 
 def test_the_last_frame_of_a_shot_is_searched_ahead_and_never_while_tracks_are_followed() -> None:
@@ -379,15 +386,42 @@ def test_the_last_frame_of_a_shot_is_searched_ahead_and_never_while_tracks_are_f
     assert [event.kind for event in results[13].events] == ["cut", "left", "appeared", "identified"]
 
 
-def test_frames_that_wait_give_the_same_results_in_batches_of_any_size() -> None:
-    lines = []
-    for size in (1, 3, 28):
-        bench = WaitingBench()
-        frames = [make_frame(two_shots(index), index, source_id="s") for index in range(28)]
-        results: list[FrameResult] = []
-        for first in range(0, 28, size):
-            results += bench.pipeline.process(frames[first : first + size])
-        lines.append(as_lines(results + bench.pipeline.finish()))
+def entering(index: int) -> UInt8:
+    """Nobody; from frame 7 on Rosa walks."""
+    return draw([(10 + 3 * index, 20, RED)] if index >= 7 else [])
+
+
+def scanned(results: Sequence[FrameResult]) -> list[int]:
+    return [result.frame.index for result in results if result.scanned]
+
+
+def test_while_nobody_is_there_every_second_search_is_left_out() -> None:
+    results = WaitingBench(spares=True).run([draw([])] * 28)
+    assert [result.frame.index for result in results] == list(range(28))
+    assert scanned(results) == [0, 10, 20, 27]
+
+
+def test_who_came_in_before_a_search_that_was_left_out_is_there_from_the_first_frame() -> None:
+    results = WaitingBench(spares=True).run([entering(index) for index in range(28)])
+    assert [len(result.annotations) for result in results] == [0] * 7 + [1] * 21
+    # The one at frame 10 found her, so that at 15 is not left out.
+    assert scanned(results) == [0, 10, 15, 20, 25, 27]
+
+
+def test_a_shot_that_ends_on_a_search_left_out_ends_with_one_all_the_same() -> None:
+    pictures = [draw([])] * 5 + [entering(20)] * 1
+    results = WaitingBench(spares=True).run(pictures)
+    assert scanned(results) == [0, 5]
+    assert [len(result.annotations) for result in results] == [0] * 5 + [1]
+
+
+@pytest.mark.parametrize("spares", [False, True])
+@pytest.mark.parametrize("scene", [two_shots, entering])
+def test_frames_that_wait_give_the_same_results_in_batches_of_any_size(
+    scene: Callable[[int], UInt8], spares: bool
+) -> None:
+    pictures = [scene(index) for index in range(28)]
+    lines = [as_lines(WaitingBench(spares=spares).run(pictures, size)) for size in (1, 3, 28)]
     assert lines[0] == lines[1] == lines[2]
     assert len(lines[0]) == 28
 

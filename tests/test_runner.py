@@ -12,12 +12,14 @@ import pytest
 
 from streamer.canvas import Canvas
 from streamer.errors import SinkError, SourceLostError, StreamerError, UsageError
+from streamer.gaps import SpanPolicy
 from streamer.labels import TrackLabeller
 from streamer.pictures import Picture
 from streamer.pipeline import Pipeline
 from streamer.queues import FrameQueue, RunSettings, StopRequest
 from streamer.runner import Route, results, run
 from streamer.scans import ScanPolicy
+from streamer.spans import SpanFollower
 from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
 from streamer.types import Ending, Faces, FrameResult
@@ -253,6 +255,32 @@ def test_searches_that_end_out_of_order_are_followed_in_order(scan_threads: int)
     run([Route(DrawnSource(picture, 40), [sink])], uneven, draw=draw_plain, settings=settings)
     assert [result.frame.index for result in sink.results] == list(range(40))
     assert {a.track.track_id for result in sink.results for a in result.annotations} == {1}
+
+
+@pytest.mark.parametrize("scan_threads", [1, 4])
+def test_which_searches_are_left_out_does_not_depend_on_the_threads(scan_threads: int) -> None:
+    class Slow(SquareDetector):
+        def detect(
+            self, pictures: Sequence[Picture], regions: object = None, *, min_face_pixels: float | None = None
+        ) -> list[Faces]:
+            gate.wait(0.02)
+            return super().detect(pictures)
+
+    def coming(index: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        return picture(index) if index >= 27 else draw([])
+
+    gate, sink, slow = threading.Event(), ListSink(), Slow()
+    sparing = Pipeline(
+        slow,
+        KalmanTracker,
+        TrackLabeller(None, None),
+        waiting_scans=ScanPolicy(every_seconds=0.2, still_seconds=0, spares=True),
+        make_follower=lambda: SpanFollower(KalmanTracker(max_searched_seconds=0.2), slow, SpanPolicy(), RunStats()),
+    )
+    settings = RunSettings(batch_size=2, scan_threads=scan_threads)
+    run([Route(DrawnSource(coming, 48), [sink])], sparing, draw=draw_plain, settings=settings)
+    assert [result.frame.index for result in sink.results if result.scanned] == [0, 10, 20, 30, 35, 40, 45, 47]
+    assert [len(result.annotations) for result in sink.results] == [0] * 27 + [1] * 21
 
 
 def test_a_stop_request_finishes_the_outputs() -> None:

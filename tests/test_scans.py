@@ -49,3 +49,31 @@ def test_large_frames_are_searched_more_often_so_that_few_wait() -> None:
     frame_bytes = 320 * 180 * 3 // 2
     planned = scans(ScanPlanner(ScanPolicy(every_seconds=1.0, most_frame_bytes=4 * frame_bytes)), 13)
     assert max(np.diff(list(planned))) <= 4
+
+
+def test_every_second_search_is_a_spare_one_where_its_frames_may_wait_as_long_again() -> None:
+    frame_bytes = 320 * 180 * 3 // 2
+    roomy = ScanPolicy(every_seconds=0.2, spares=True, most_frame_bytes=12 * frame_bytes)
+    planned = scans(ScanPlanner(roomy), 31)
+    assert [scan.is_spare for scan in planned.values()] == [False, True, False, True, False, True, False]
+    mixed = ScanPolicy(every_seconds=0.2, spares=True, coarse_min_face_pixels=28.0)
+    planned = scans(ScanPlanner(mixed), 31)
+    assert [scan.is_spare for scan in planned.values()] == [False, True, False, False, False, True, False]
+    assert all(scan.min_face_pixels == 28.0 for scan in planned.values() if scan.is_spare)
+    tight = ScanPolicy(every_seconds=0.2, spares=True, most_frame_bytes=7 * frame_bytes)
+    assert not any(scan.is_spare for scan in scans(ScanPlanner(tight), 31).values())
+
+
+def test_what_only_a_spare_search_was_to_look_at_counts_as_not_searched() -> None:
+    """Or whoever came in before it, and then sat still, would not be found for seconds."""
+    planner = ScanPlanner(ScanPolicy(every_seconds=0.2, spares=True))
+    empty, taken = np.full((180, 320, 3), 90, np.uint8), np.full((180, 320, 3), 90, np.uint8)
+    taken[60:120, 100:150] = 200
+    assert planner.scan(make_frame(empty, 0)) == Scan()
+    spare = planner.scan(make_frame(taken, 5))
+    assert spare is not None
+    assert spare.is_spare
+    after = planner.scan(make_frame(taken, 10))
+    assert after is not None
+    assert not after.is_still
+    assert planner.scan(make_frame(taken, 15)) == Scan(is_still=True)

@@ -60,10 +60,11 @@ class Loaded:
 
     def threads(self) -> dict[str, int]:
         """Say how many threads compute; x264 and the decoder take as many as they like."""
-        scanning = self.settings.scan_threads
+        scanning, device = self.settings.scan_threads, self.models.device
         return {
             "scan": scanning,
-            "a net": max(1, self.models.device.threads // scanning),
+            # On OpenVINO a net computes in the thread that calls it.
+            "a net": 1 if device.backend == "openvino" else max(1, device.threads // scanning),
             "OpenCV": cv2.getNumThreads(),
         }
 
