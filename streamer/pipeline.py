@@ -11,81 +11,16 @@ are followed between the two from both sides (spans.py). Results do not depend o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from streamer.batches import Batch, Followed, Job, Lane
 from streamer.labels import TrackLabeller
-from streamer.scans import Scan, ScanPlanner, ScanPolicy
+from streamer.scans import ScanPlanner, ScanPolicy
 from streamer.spans import SpanFollower
 from streamer.stages import Detector, Tracker
 from streamer.stats import RunStats
 from streamer.types import Faces, Frame, FrameResult, SourceInfo, Track
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What the pipeline keeps of one source: `planner`, `planned` and `due` belong to `plan`, all else to `follow`."""
-
-    planner: ScanPlanner
-    tracker: Tracker
-    follower: SpanFollower | None  # None: the source is live, its frames do not wait
-    planned: _Job | None = None  # the last frame of the shot so far
-    due: _Job | None = None  # the last of them that is to be searched
-    latest: Faces = field(default_factory=Faces.empty)  # found in the last search
-    waiting: list[_Job] = field(default_factory=list)  # since the last search, that frame included
-
-
-@dataclass(slots=True)
-class _Job:
-    """One frame on its way; `is_closing`: for the second time, as the last of its shot."""
-
-    frame: Frame
-    lane: _Lane
-    is_cut: bool
-    scan: Scan | None
-    faces: Faces | None = None
-    is_closing: bool = False
-    before: _Job | None = None  # of a spare search: the one that decides whether it is left out
-
-    @property
-    def is_searched(self) -> bool:
-        return self.scan is not None and not self.scan.is_still
-
-    def decide(self) -> None:
-        """Leave a spare search out where the one before it found nobody."""
-        if self.before is not None and self.before.faces is not None and not len(self.before.faces):
-            self.scan = None
-        self.before = None
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Frames on their way from `plan` by `search` to `follow`."""
-
-    jobs: tuple[_Job, ...]
-
-    @property
-    def needs_earlier(self) -> bool:
-        """Say whether all batches before must have been searched before this one is."""
-        return any(job.before is not None for job in self.jobs)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Followed:
-    """A frame on its way from `follow` to `label`.
-
-    Attributes:
-        frame: The frame.
-        tracks: Those in it.
-        is_searched: The whole frame was searched.
-        is_cut: A new shot begins with it.
-    """
-
-    frame: Frame
-    tracks: Sequence[Track]
-    is_searched: bool
-    is_cut: bool
 
 
 class Pipeline:
@@ -118,7 +53,7 @@ class Pipeline:
         self._waiting_scans = waiting_scans if waiting_scans is not None else self._scans
         self._make_follower = make_follower
         self._stats = stats if stats is not None else RunStats()
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
 
     def begin(self, info: SourceInfo) -> None:
         """Get ready for a source, and forget what is known of an earlier one of that name.
@@ -163,7 +98,7 @@ class Pipeline:
             job.decide()
         self._detect([job for job in batch.jobs if job.is_searched and job.faces is None])
 
-    def _detect(self, due: list[_Job]) -> None:
+    def _detect(self, due: list[Job]) -> None:
         for smallest in {job.scan.min_face_pixels for job in due if job.scan is not None}:
             alike = [job for job in due if job.scan is not None and job.scan.min_face_pixels == smallest]
             with self._stats.time("detect"):
@@ -193,18 +128,18 @@ class Pipeline:
             for one, own, events in zip(some, labelled, cuts, strict=True)
         ]
 
-    def _lane(self, follower: SpanFollower | None) -> _Lane:
+    def _lane(self, follower: SpanFollower | None) -> Lane:
         policy = self._scans if follower is None else self._waiting_scans
-        return _Lane(ScanPlanner(policy), self._make_tracker(), follower)
+        return Lane(ScanPlanner(policy), self._make_tracker(), follower)
 
-    def _planned(self, frame: Frame) -> list[_Job]:
+    def _planned(self, frame: Frame) -> list[Job]:
         lane = self._lanes.get(frame.source_id)
         if lane is None:
             lane = self._lanes[frame.source_id] = self._lane(None)
         with self._stats.time("plan"):
             is_cut = lane.planner.is_cut(frame)
             before = self._closing(lane) if is_cut else []
-            job = lane.planned = _Job(frame, lane, is_cut, lane.planner.scan(frame))
+            job = lane.planned = Job(frame, lane, is_cut, lane.planner.scan(frame))
             if job.scan is not None and job.scan.is_spare:
                 job.before = lane.due
             elif job.is_searched:
@@ -212,17 +147,17 @@ class Pipeline:
         return [*before, job]
 
     @staticmethod
-    def _closing(lane: _Lane) -> list[_Job]:
+    def _closing(lane: Lane) -> list[Job]:
         """Plan the end of a shot: a search of its last frame shows who came in since the last search."""
         last, lane.planned, lane.due = lane.planned, None, None
         if last is None or lane.follower is None:
             return []
         # A search that may be left out is not relied on.
         scan = lane.planner.closing() if last.scan is None or last.scan.is_spare else None
-        return [_Job(last.frame, lane, is_cut=False, scan=scan, is_closing=True)]
+        return [Job(last.frame, lane, is_cut=False, scan=scan, is_closing=True)]
 
     @staticmethod
-    def _take_search(job: _Job) -> None:
+    def _take_search(job: Job) -> None:
         """Give a frame that is like the last one searched what was found there."""
         if job.scan is not None and job.scan.is_still:
             job.faces = job.lane.latest
@@ -231,7 +166,7 @@ class Pipeline:
 
     # ---- sources whose frames wait
 
-    def _follow_waiting(self, job: _Job, follower: SpanFollower) -> Iterator[Followed]:
+    def _follow_waiting(self, job: Job, follower: SpanFollower) -> Iterator[Followed]:
         lane = job.lane
         if job.is_closing:
             yield from self._end_shot(lane, follower, job)
@@ -249,7 +184,7 @@ class Pipeline:
         yield from _emptied(done, tracks)
 
     @staticmethod
-    def _end_shot(lane: _Lane, follower: SpanFollower, closing: _Job) -> Iterator[Followed]:
+    def _end_shot(lane: Lane, follower: SpanFollower, closing: Job) -> Iterator[Followed]:
         """Yield what waits, up to the frame that was searched now, or alone, as the opening one, before."""
         done, lane.waiting = lane.waiting, []
         if closing.faces is not None and len(done) > 1:
@@ -261,15 +196,15 @@ class Pipeline:
 
     # ---- sources whose frames leave at once
 
-    def _follow_at_once(self, jobs: list[_Job]) -> Iterator[list[Followed]]:
+    def _follow_at_once(self, jobs: list[Job]) -> Iterator[list[Followed]]:
         waiting = jobs
         while waiting:
-            first: dict[str, _Job] = {}
+            first: dict[str, Job] = {}
             later = [job for job in waiting if first.setdefault(job.frame.source_id, job) is not job]
             yield self._round(list(first.values()))
             waiting = later
 
-    def _round(self, jobs: list[_Job]) -> list[Followed]:
+    def _round(self, jobs: list[Job]) -> list[Followed]:
         """Process one frame of each source."""
         for job in jobs:
             if job.is_cut:
@@ -279,7 +214,7 @@ class Pipeline:
         with self._stats.time("track"):
             return [_followed(job, job.lane.tracker.update(job.frame, job.faces)) for job in jobs]
 
-    def _refine(self, jobs: list[_Job]) -> None:
+    def _refine(self, jobs: list[Job]) -> None:
         """Look again near the tracks of frames that were not searched whole."""
         expected = [job.lane.tracker.predict(job.frame.pts_seconds) for job in jobs]
         wanted = [(job, np.stack(list(boxes.values()))) for job, boxes in zip(jobs, expected, strict=True) if boxes]
@@ -293,11 +228,11 @@ class Pipeline:
             job.faces = faces
 
 
-def _followed(job: _Job, tracks: Sequence[Track]) -> Followed:
+def _followed(job: Job, tracks: Sequence[Track]) -> Followed:
     return Followed(job.frame, tracks, job.is_searched, job.is_cut)
 
 
-def _emptied(jobs: list[_Job], tracks: Sequence[Sequence[Track]]) -> Iterator[Followed]:
+def _emptied(jobs: list[Job], tracks: Sequence[Sequence[Track]]) -> Iterator[Followed]:
     """Yield frames with their tracks, letting go of each: a span's frames are most of what a run holds in memory."""
     for own in tracks:
         yield _followed(jobs.pop(0), own)

@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Iterator
 
+from streamer.batches import Batch, Followed
 from streamer.canvas import Canvas
 from streamer.errors import SinkError, StreamerError
-from streamer.pipeline import Batch, Followed, Pipeline
+from streamer.pipeline import Pipeline
 from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats

@@ -24,6 +24,7 @@ LAYERS = (
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
     ("labels", "scans", "gaps"),
     ("spans",),
+    ("batches",),
     ("pipeline",),
     ("queues",),
     ("threads",),
