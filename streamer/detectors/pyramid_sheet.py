@@ -31,6 +31,7 @@ _TILE_CELLS, _STRIP_CELLS = 32, 64
 _TILES_AT_ONCE = 8
 _WHOLE_STRIP = 0.8  # from this share of busy tiles on, the strip takes less time
 _GREY = 128
+_KEPT_SIZES = 4  # of pictures whose sheets are kept
 _BLUR = 0.6  # px of the picture, standard deviation
 _AREA_SHRINK = 2  # from here on sampling two pixels would pass over others
 
@@ -231,9 +232,6 @@ class Sheets:
             while len(self._idle) >= _KEPT_SIZES and levels not in self._idle:
                 self._idle.pop(next(iter(self._idle)))
             self._idle.setdefault(levels, []).append(sheet)
-
-
-_KEPT_SIZES = 4
 
 
 def _even_up(value: int) -> int:
