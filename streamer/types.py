@@ -20,7 +20,7 @@ _FLOAT32 = np.dtype(np.float32)
 
 EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
 
-EventKind = Literal["appeared", "identified", "renamed", "left", "cut"]
+EventKind = Literal["appeared", "identified", "renamed", "revived", "left", "cut"]
 
 
 class Ending(enum.Enum):
@@ -209,12 +209,35 @@ class Emotion:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What the embedder saw of a face in one frame; kept only where a user asked for it.
+
+    Attributes:
+        vector: (D,) float32 unit vector.
+        quality: What the view is worth as evidence, 0..1.
+        crop: (S, S, 3) uint8 BGR, as the embedder took it.
+    """
+
+    vector: Float32
+    quality: float
+    crop: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Annotation:
-    """All that is known of one face in one frame; None: not assessed yet, which is not "unknown"."""
+    """All that is known of one face in one frame.
+
+    Attributes:
+        track: Where it is.
+        identity: None: not assessed yet, which is not "unknown".
+        emotion: None: not assessed yet.
+        look: None: it was not embedded in this frame, or looks are not kept.
+    """
 
     track: Track
     identity: Identity | None = None
     emotion: Emotion | None = None
+    look: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from streamer.errors import GalleryError, SourceOpenError, printable
 from streamer.photos import PICTURE_SUFFIXES, read_picture
-from streamer.pictures import BgrPicture
 from streamer.recognition.people import EmbedderId, Gallery, Person, clean_name
+from streamer.recognition.photo_faces import locate_faces
+from streamer.recognition.photo_vectors import photo_vectors
 from streamer.stages import Crops, Detector, Embedder
-from streamer.types import Faces, Float32
 
 # The embedder's crop holds a face of about 112 px; below a third of that the vector says little of who it is.
 MIN_FACE_PIXELS = 40.0
-# A larger photo is searched shrunk to this side: a 24 Mpx photo takes 40 times as long and shows no more faces.
-MAX_SEARCHED_PIXELS = 2000
-# Photos embedded in one call: with their crops and mirror images some 9 MB, however many photos a person has.
-_PHOTOS_A_BATCH = 64
 
 
 class _RefusedError(Exception):
@@ -190,7 +185,7 @@ def enrol_photos(
             "give a photo in which the face is seen from the front, or remove the folder"
         )
     labels = tuple(printable(report.path.name) for report in reports if report.reason is None)
-    return Person(photos.name, _photo_vectors(crops, embedder), labels), tuple(reports)
+    return Person(photos.name, photo_vectors(crops, embedder), labels), tuple(reports)
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -208,9 +203,7 @@ def _face_crop(path: Path, detector: Detector, embedder: Embedder) -> Crops:
         picture = read_picture(path)
     except SourceOpenError as error:
         raise _RefusedError("no readable picture") from error
-    faces = _search(picture, detector)
-    if not len(faces):
-        picture, faces = _search_in_frame(picture, detector)
+    picture, faces = locate_faces(picture, detector)
     if not len(faces):
         raise _RefusedError("no face found")
     sides = np.minimum(faces.xyxy[:, 2] - faces.xyxy[:, 0], faces.xyxy[:, 3] - faces.xyxy[:, 1])
@@ -221,49 +214,3 @@ def _face_crop(path: Path, detector: Detector, embedder: Embedder) -> Crops:
     if len(faces) > 1:
         raise _SeveralFacesError(f"{len(faces)} faces")
     return embedder.crop(picture, faces.landmarks[0])
-
-
-def _search(picture: BgrPicture, detector: Detector) -> Faces:
-    """Find faces, in the picture's own pixels; a large picture is searched shrunk."""
-    small = _shrunk(picture)
-    faces = detector.detect([small])[0]
-    scale = np.array([picture.width / small.width, picture.height / small.height], np.float32)
-    return Faces(faces.xyxy * np.tile(scale, 2), faces.scores, faces.landmarks * scale)
-
-
-def _shrunk(picture: BgrPicture) -> BgrPicture:
-    """Return the picture with no side above the limit."""
-    shrink = max(picture.width, picture.height) / MAX_SEARCHED_PIXELS
-    if shrink <= 1:
-        return picture
-    size = (max(1, round(picture.width / shrink)), max(1, round(picture.height / shrink)))
-    return BgrPicture(np.asarray(cv2.resize(picture.bgr(), size, interpolation=cv2.INTER_AREA), np.uint8))
-
-
-def _search_in_frame(picture: BgrPicture, detector: Detector) -> tuple[BgrPicture, Faces]:
-    """Find faces once more in the (shrunk) picture with a grey frame of half its size, and return that, too.
-
-    Detectors miss faces that touch the borders, as in prepared crops. Of 293 pictures of LFW cut to 5 % inside the
-    face's box MTCNN found a face in 278; with a frame of repeated border pixels in 289, of grey in all; reflection
-    showed 12 of the faces twice.
-    """
-    picture = _shrunk(picture)
-    across, down = picture.width // 2, picture.height // 2
-    grey = (128, 128, 128)
-    framed = cv2.copyMakeBorder(picture.bgr(), down, down, across, across, cv2.BORDER_CONSTANT, value=grey)
-    large = BgrPicture(np.asarray(framed, np.uint8))
-    return large, _search(large, detector)
-
-
-def _photo_vectors(crops: Sequence[Crops], embedder: Embedder) -> Float32:
-    """Return (K, D) float32 unit vectors, each the direction between a crop's vector and that of its mirror image.
-
-    With the mirror image .33 points more of LFW's pairs are told right.
-    """
-    vectors = []
-    for start in range(0, len(crops), _PHOTOS_A_BATCH):
-        some = np.stack(crops[start : start + _PHOTOS_A_BATCH])
-        both = embedder.embed(np.concatenate([some, some[:, :, ::-1]]))
-        vectors.append(both[: len(some)] + both[len(some) :])
-    sums = np.concatenate(vectors)
-    return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
