@@ -18,6 +18,9 @@ from streamer.errors import WeightsError
 # The emotion net's sha256 and size in bytes: to be replaced together with the file whenever it is trained anew.
 _FERPLUS_SHA256 = "44620370adf5eafb47a9f4bc8e2b38ea731648bd24940e9dfcf7fe9196ab5b88"
 _FERPLUS_BYTES = 2_345_998
+# The same of the population model; it goes with the embedder's photo vectors.
+_POPULATION_SHA256 = "03fe14f65be5fe4d1b77578c6a5097398d89f30d9afc6ec586060767a7c7994e"
+_POPULATION_BYTES = 292_688
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,16 @@ _ALL = (
         licence="CC0-1.0",
         source="dlib_face_recognition_resnet_model_v1.dat by Davis King (github.com/davisking/dlib-models), "
         "converted by streamer.recognition.dlib_convert",
+        remedy=_REINSTALL,
+    ),
+    Weights(
+        name="population-dlib",
+        role="what strangers' faces look like to the embedder: sets thresholds",
+        path=_ASSETS / "population_dlib.safetensors",
+        sha256=_POPULATION_SHA256,
+        size_bytes=_POPULATION_BYTES,
+        licence="MIT",
+        source="parameters of a mixture, fitted by the streamer project to one picture each of 1,241 people of LFW",
         remedy=_REINSTALL,
     ),
     Weights(

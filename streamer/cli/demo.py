@@ -61,11 +61,10 @@ def _gallery_of(portrait: Portrait, models: Models) -> Gallery:
     import cv2
 
     from streamer.build import embedder_id
-    from streamer.recognition.enrol import PersonPhotos, enrol_photos
-    from streamer.recognition.gallery import Gallery
+    from streamer.recognition.enrol import enrol_folder
 
     with tempfile.TemporaryDirectory() as folder:
-        photo = Path(folder) / "portrait.png"
+        photo = Path(folder) / (portrait.name or "?") / "portrait.png"
+        photo.parent.mkdir()
         photo.write_bytes(cv2.imencode(".png", portrait.picture)[1].tobytes())
-        person, _ = enrol_photos(PersonPhotos(portrait.name or "?", (photo,)), models.photo_detector(), models.embedder)
-    return Gallery(embedder_id()).with_person(person)
+        return enrol_folder(Path(folder), models.photo_detector(), models.embedder, embedder_id()).gallery
