@@ -12,7 +12,7 @@ from streamer.cli.options import INTERRUPTED
 from streamer.cli.output import printable
 
 if TYPE_CHECKING:
-    from streamer.build import Models
+    from streamer.api import Processor
     from streamer.recognition.gallery import Gallery
     from streamer.sources.synthetic import Portrait
 
@@ -40,7 +40,7 @@ def demo(
     make_folders([folder / "demo.mp4"])
     with stop_on_signals() as stop, meter() as shown:
         processor = Processor(stop=stop)
-        processor.gallery = _gallery_of(known, processor.models)
+        processor.gallery = _gallery_of(known, processor)
         report = processor.process(
             SyntheticSource(dataclasses.replace(demo_scene(), seconds=seconds)),
             outputs,
@@ -56,7 +56,7 @@ def demo(
         raise typer.Exit(INTERRUPTED)
 
 
-def _gallery_of(portrait: Portrait, models: Models) -> Gallery:
+def _gallery_of(portrait: Portrait, processor: Processor) -> Gallery:
     """Enrol one portrait, in memory."""
     import cv2
 
@@ -64,8 +64,9 @@ def _gallery_of(portrait: Portrait, models: Models) -> Gallery:
     from streamer.recognition.enrol import PersonPhotos, enrol_photos
     from streamer.recognition.gallery import Gallery
 
+    models = processor.models
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "portrait.png"
         photo.write_bytes(cv2.imencode(".png", portrait.picture)[1].tobytes())
         person, _ = enrol_photos(PersonPhotos(portrait.name or "?", (photo,)), models.photo_detector(), models.embedder)
-    return Gallery(embedder_id()).with_person(person)
+    return Gallery(embedder_id(processor.config)).with_person(person)
