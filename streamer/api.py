@@ -65,7 +65,7 @@ def people_from(
     config = config or Config()
     models = models if models is not None else build.Models(config)
     detector, embedder = models.photo_detector(), models.embedder
-    return enrol_folder(Path(folder), detector, embedder, build.embedder_id(), on_photo=on_photo).gallery
+    return enrol_folder(Path(folder), detector, embedder, build.embedder_id(config), on_photo=on_photo).gallery
 
 
 def analyse(

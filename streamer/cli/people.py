@@ -39,10 +39,10 @@ def import_people(
     config = load_config(config_file, overrides or (), flags=flags)
     path = config.recognition.gallery_path
     find_people(folder)  # what is wrong with folder or gallery is told before the nets are loaded
-    load_or_empty(path, embedder_id())
+    load_or_empty(path, embedder_id(config))
     models = Models(config)
-    report = enrol_folder(folder, models.photo_detector(), models.embedder, embedder_id(), on_photo=_print_photo)
-    saved = edit_gallery(path, embedder_id(), lambda current: current.merged_with(report.gallery))
+    report = enrol_folder(folder, models.photo_detector(), models.embedder, embedder_id(config), on_photo=_print_photo)
+    saved = edit_gallery(path, embedder_id(config), lambda current: current.merged_with(report.gallery))
     for note in report.notes:
         typer.echo(printable(f"note: {note}"))
     for person in report.people:

@@ -129,7 +129,7 @@ def _drawn(templates: Float32, population: Population) -> Iterator[Float32]:
 
 def _asked(rate: float) -> float:
     """Return for what rate the drawn strangers are asked, so that of real ones `rate` are accepted."""
-    return rate * min(1.0, (rate / _TRUSTED_RATE) ** _TAIL_EXPONENT)
+    return float(rate * min(1.0, (rate / _TRUSTED_RATE) ** _TAIL_EXPONENT))
 
 
 def _quantile(rising: Float32, rate: float) -> float:
