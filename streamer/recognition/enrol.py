@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from streamer.errors import GalleryError, printable
 from streamer.recognition.people import EmbedderId, Gallery, Person
-from streamer.recognition.people_folders import PeopleFolder, PersonPhotos, find_people
+from streamer.recognition.people_folders import PeopleFolder, PersonPhotos, Still, find_people
 from streamer.recognition.photo_reader import Memory, PhotoFace, PhotoReader, RefusedError, digest_of
 from streamer.recognition.suspects import Suspicion
 from streamer.recognition.thresholds import knows_strangers, population_of
@@ -29,12 +30,14 @@ class PhotoReport:
         path: Where it lies.
         reason: Why it is not enrolled; None: it is.
         is_known: It was enrolled before, so nothing is added.
+        is_late: It was refused when all others were known, not when it was looked at.
     """
 
     name: str
     path: Path
     reason: str | None = None
     is_known: bool = False
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class EnrolmentReport:
         return PersonReport(name, len(own) - refused - known, refused, known)
 
 
+_MOST_STILLS = 12
+
 OnPhoto = Callable[[PhotoReport], None]
 
 
@@ -83,13 +88,18 @@ class _Photo:
     """One photo on its way: its report so far, and its face where it has a fit one."""
 
     path: Path
+    still: Still | None = None
     digest: str = ""
     face: PhotoFace | None = None
     reason: str | None = None
     is_known: bool = False
+    is_late: bool = False
+
+    def refuse(self, reason: str) -> None:
+        self.face, self.reason, self.is_late = None, reason, True
 
     def report(self, name: str) -> PhotoReport:
-        return PhotoReport(name, self.path, self.reason, self.is_known)
+        return PhotoReport(name, self.path, self.reason, self.is_known, self.is_late)
 
 
 @dataclass(slots=True)
@@ -124,6 +134,8 @@ class Enrolment:
             for name, own in photos.items():
                 notes += self._refuse_outliers(name, own, suspicion)
             self._refuse_look_alikes(photos, suspicion)
+        for own in photos.values():
+            _thin_out([photo for photo in own if photo.still is not None and photo.face is not None])
         people = {name: _person(name, own) for name, own in photos.items()}
         left_out = [name for name, person in people.items() if person is None and not _is_known(photos[name])]
         return EnrolmentReport(
@@ -135,6 +147,7 @@ class Enrolment:
 
     def _read(self, person: PersonPhotos) -> list[_Photo]:
         photos = [_Photo(path) for path in person.paths]
+        photos += [_Photo(Path(still.label), still) for still in person.stills]
         for photo in photos:
             try:
                 self._look_at(photo, person.name)
@@ -145,6 +158,10 @@ class Enrolment:
         return photos
 
     def _look_at(self, photo: _Photo, name: str) -> None:
+        if photo.still is not None:
+            photo.face = self.reader.face_in(photo.path, photo.still.picture)
+            photo.digest = hashlib.sha256(photo.still.picture.bgr().tobytes()).hexdigest()
+            return
         photo.digest = digest_of(photo.path)
         owner = self._owners.get(photo.digest)
         if owner is not None and owner != name:
@@ -163,7 +180,7 @@ class Enrolment:
         is_out = suspicion.outliers(vectors)[len(vectors) - len(fit) :]
         for photo, out in zip(fit, is_out.tolist(), strict=True):
             if out:
-                photo.face, photo.reason = None, f"it looks like somebody else than the other photos of {name}"
+                photo.refuse(f"it looks like somebody else than the other photos of {name}")
         return []
 
     def _refuse_look_alikes(self, photos: Mapping[str, Sequence[_Photo]], suspicion: Suspicion) -> None:
@@ -173,7 +190,7 @@ class Enrolment:
             digest = everybody.person(likeness.name).digests[likeness.photo]
             for photo in photos[likeness.name]:
                 if photo.face is not None and photo.digest == digest:
-                    photo.face, photo.reason = None, f"it looks like {likeness.other}, who is in the gallery"
+                    photo.refuse(f"it looks like {likeness.other}, who is in the gallery")
 
 
 def enrol_folder(
@@ -210,6 +227,20 @@ def check_all_enrolled(report: EnrolmentReport) -> None:
         raise GalleryError(
             f"{name}{others}: {reasons}; give a photo in which the face is seen from the front, or leave the person out"
         )
+
+
+def _thin_out(stills: Sequence[_Photo]) -> None:
+    """Keep the stills that differ most from each other, at most twelve: a video's views are mostly the same."""
+    if len(stills) <= _MOST_STILLS:
+        return
+    vectors = np.stack([photo.face.vector for photo in stills if photo.face is not None])
+    # The one most like all of them, then again and again the one least like any chosen one.
+    chosen = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
+    while len(chosen) < _MOST_STILLS:
+        chosen.append(int(np.argmin((vectors @ vectors[chosen].T).max(axis=1))))
+    for index, photo in enumerate(stills):
+        if index not in chosen:
+            photo.refuse("other pictures show the same")
 
 
 def _person(name: str, photos: Sequence[_Photo]) -> Person | None:

@@ -226,6 +226,10 @@ class Gallery:
         old = self.person(name)
         return self._of(person if p is old else p for p in self.people)
 
+    def without_calibration(self) -> Gallery:
+        """Return the gallery with its thresholds to be worked out anew."""
+        return replace(self, calibration=None)
+
     def _of(self, people: Iterable[Person]) -> Gallery:
         """Return the gallery of other people; their thresholds are to be worked out anew."""
         return replace(self, people=tuple(people), calibration=None)

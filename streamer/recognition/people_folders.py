@@ -7,15 +7,31 @@ from pathlib import Path
 
 from streamer.errors import GalleryError, printable
 from streamer.photos import PICTURE_SUFFIXES
+from streamer.pictures import BgrPicture
 from streamer.recognition.people import clean_name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Still:
+    """A picture out of a video or from a camera."""
+
+    label: str
+    picture: BgrPicture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PersonPhotos:
-    """One person's photos before they are looked at: a cleaned name, and paths in order."""
+    """One person's photos before they are looked at.
+
+    Attributes:
+        name: As `clean_name` returns it.
+        paths: Of photos, in order.
+        stills: Pictures that are no files.
+    """
 
     name: str
-    paths: tuple[Path, ...]
+    paths: tuple[Path, ...] = ()
+    stills: tuple[Still, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
