@@ -32,7 +32,7 @@ LAYERS = (
     ("settings",),
     ("config",),
     ("build",),
-    ("api",),
+    ("api", "stills"),
     ("__init__",),
     ("bench",),
     ("cli",),
