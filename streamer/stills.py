@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from streamer import build
@@ -13,10 +14,14 @@ from streamer.annotate import Annotator
 from streamer.canvas import Canvas
 from streamer.config import Config
 from streamer.photos import read_picture
-from streamer.pictures import BgrPicture, UInt8
+from streamer.pictures import BgrPicture, Picture, UInt8
 from streamer.pipeline import Pipeline
 from streamer.recognition.gallery import Gallery
-from streamer.types import Frame, FrameResult, SourceInfo
+from streamer.types import Frame, FrameResult, SourceInfo, Track
+
+# Text needs some 15 px a line; with a shorter side below this a name would hide the face it belongs to.
+_SMALL_PIXELS = 200
+_READABLE_PIXELS, _MOST_SCALE = 320, 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,12 +29,14 @@ class AnnotatedImage:
     """A picture in which faces are marked.
 
     Attributes:
-        pixels: (H, W, 3) uint8 BGR; outside what is drawn they are the picture's own.
-        result: What was found.
+        pixels: (H, W, 3) uint8 BGR; outside what is drawn they are the picture's own, or each `scale` × `scale` of it.
+        result: What was found, in the picture's own pixels.
+        scale: So many times as large as the picture: 1, unless it is too small for text.
     """
 
     pixels: UInt8
     result: FrameResult
+    scale: int
 
 
 @dataclass(slots=True)
@@ -69,7 +76,7 @@ class ImageAnnotator:
         (result,) = [*pipeline.process([frame]), *pipeline.finish()]
         if self._annotator is None:
             self._annotator = build.build_annotator(self.config)
-        return AnnotatedImage(_drawn(picture, self._annotator.draw(result)), result)
+        return _annotated(result, self._annotator)
 
     def loaded(self) -> Pipeline:
         """Load what is not loaded yet, so that what is wrong with it is told before the first picture.
@@ -99,7 +106,28 @@ def annotate_image(
     return ImageAnnotator(config or Config(), gallery).annotate(Path(image) if isinstance(image, str) else image)
 
 
-def _drawn(picture: BgrPicture, canvas: Canvas) -> UInt8:
+def _annotated(result: FrameResult, annotator: Annotator) -> AnnotatedImage:
+    side = min(result.frame.picture.width, result.frame.picture.height)
+    scale = min(-(-_READABLE_PIXELS // side), _MOST_SCALE) if side < _SMALL_PIXELS and result.annotations else 1
+    large = _enlarged(result, scale) if scale > 1 else result
+    return AnnotatedImage(_drawn(large.frame.picture, annotator.draw(large)), result, scale)
+
+
+def _enlarged(result: FrameResult, scale: int) -> FrameResult:
+    """Return a result in a picture with so many times as long sides."""
+    pixels = result.frame.picture.bgr()
+    size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
+    large = BgrPicture(np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST), np.uint8))
+    faces = tuple(replace(face, track=_scaled(face.track, scale)) for face in result.annotations)
+    return replace(result, frame=replace(result.frame, picture=large), annotations=faces)
+
+
+def _scaled(track: Track, scale: int) -> Track:
+    landmarks = track.landmarks * np.float32(scale) if track.landmarks is not None else None
+    return replace(track, xyxy=track.xyxy * np.float32(scale), landmarks=landmarks)
+
+
+def _drawn(picture: Picture, canvas: Canvas) -> UInt8:
     """Return the picture's pixels with those of the canvas where something was drawn.
 
     A canvas has the colours of a video, of which four pixels share one; a photo shall lose nothing of its own.

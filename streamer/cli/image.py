@@ -26,7 +26,7 @@ from streamer.errors import StreamerError, UsageError
 
 if TYPE_CHECKING:
     from streamer.sinks.results import Json
-    from streamer.stills import ImageAnnotator
+    from streamer.stills import AnnotatedImage, ImageAnnotator
     from streamer.types import FrameResult
 
 _SUFFIX = ".png"
@@ -143,7 +143,7 @@ def _annotate_all(
             code = code or error.exit_code
             continue
         if as_json:
-            rows.append(_row(photo, output, done.result))
+            rows.append(_row(photo, output, done))
         else:
             typer.echo(printable(f"{photo}: {_told(done.result)}; wrote {output}"))
     if as_json:
@@ -151,16 +151,17 @@ def _annotate_all(
     return code
 
 
-def _row(photo: Path, output: Path, result: FrameResult) -> dict[str, Json]:
+def _row(photo: Path, output: Path, done: AnnotatedImage) -> dict[str, Json]:
     from streamer.sinks import results_lines
 
-    picture, line = result.frame.picture, results_lines.frame(result)
+    picture, line = done.result.frame.picture, results_lines.frame(done.result)
     assert isinstance(line, Mapping)
     return {
         "photo": str(photo),
         "output": str(output),
         "width": picture.width,
         "height": picture.height,
+        "scale": done.scale,
         "faces": line["faces"],
     }
 

@@ -2,8 +2,8 @@
 
 Held-out scores come from folds: in each, whole people are left out and play strangers, and of the others some photos
 are. The probability is Platt's ("Probabilistic outputs for support vector machines", 1999), as if half of all faces
-were strangers. A face is named where the name is more probable than not, unless a rate is asked for. Both can be no better
-than the scores: see trained.py for how little some methods tell strangers.
+were strangers. A face is named where the name is more probable than not, unless a rate is asked for. Both can be no
+better than the scores: see trained.py for how little some methods tell strangers.
 """
 
 from __future__ import annotations
