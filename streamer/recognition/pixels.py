@@ -60,7 +60,7 @@ class PixelEmbedder(AlignedCrops):
 
     def embed(self, crops: Crops) -> Float32:
         """Return (N, 1024) float32 unit vectors of (N, 150, 150, 3) uint8 BGR crops."""
-        rows = inner_grey(crops, INNER, SIDE).reshape(len(crops), -1).astype(np.float32)
+        rows = inner_grey(crops, INNER, SIDE).reshape(len(crops), SIDE * SIDE).astype(np.float32)
         rows -= rows.mean(axis=1, keepdims=True)
         # A crop of one colour has no direction; it gets one in which no other crop can lie, for theirs have mean 0.
         rows[rows.std(axis=1) < _LEAST_DEVIATION] = 1.0
