@@ -19,7 +19,7 @@ from streamer.config import Config
 from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
-from streamer.embedders import EMBEDDER_WEIGHTS, build_embedder
+from streamer.embedders import EMBEDDER_WEIGHTS, build_embedder, dlib_net
 from streamer.embedders import embedder_id as embedder_id
 from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.errors import UsageError, printable
@@ -32,6 +32,7 @@ from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.gallery import Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
+from streamer.recognition.trained import Nets, file_sha256, load
 from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
@@ -52,6 +53,7 @@ _THRIFTY: tuple[float, Precision] = (0.9, "fastest")
 _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
 _FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
+_MOST_FACES_A_PHOTO = 1000
 _PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
 
 
@@ -71,6 +73,7 @@ class Models:
         self._detector: Detector | None = None
         self._embedder: Embedder | None = None
         self._emotion: EmotionClassifier | None = None
+        self._trained: Recognition | None = None
 
     @property
     def detector(self) -> Detector:
@@ -123,6 +126,22 @@ class Models:
             self._embedder = build_embedder(self._config, self.device)
         return self._embedder
 
+    def nets(self) -> Nets:
+        """Return what computes the nets of trained matchers."""
+        if self.device.backend == "openvino":
+            return Nets(partial(dlib_net, self.device))
+        from streamer.recognition.cnn_torch import TorchCnn
+
+        return Nets(partial(dlib_net, self.device), partial(TorchCnn, device=placement(self.device)[0]))
+
+    def trained(self) -> Recognition | None:
+        """Return the models of the configured trained matcher; None: there is none. Raises GalleryError."""
+        path = self._config.recognition.matcher_file
+        if self._trained is None and path is not None:
+            matcher = load(path, self.nets())
+            self._trained = Recognition(*matcher.recognition(self._config.recognition.similarity_threshold))
+        return self._trained
+
     @property
     def emotion(self) -> EmotionClassifier | None:
         """The net that reads emotions; None where the configuration switches it off."""
@@ -145,6 +164,11 @@ def open_gallery(config: Config) -> Gallery:
     return load_or_empty(config.recognition.gallery_path, embedder_id(config))
 
 
+def known_people(config: Config) -> Gallery:
+    """Return `open_gallery`, or nobody where a trained matcher takes its place. Raises GalleryError."""
+    return open_gallery(config) if config.recognition.matcher_file is None else Gallery(embedder_id(config))
+
+
 def build_matcher(config: Config, gallery: Gallery) -> Matcher:
     """Return the matcher over a gallery.
 
@@ -162,7 +186,9 @@ def build_matcher(config: Config, gallery: Gallery) -> Matcher:
 
 def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunStats | None = None) -> TrackLabeller:
     """Return the labeller; with an empty gallery nobody is assessed, so nobody is called unknown."""
-    recognition = Recognition(models.embedder, build_matcher(config, gallery)) if gallery.people else None
+    recognition = models.trained()
+    if recognition is None and gallery.people:
+        recognition = Recognition(models.embedder, build_matcher(config, gallery))
     policy = LabelPolicy(
         embed_every_seconds=config.labels.embed_every_seconds,
         refresh_seconds=config.labels.refresh_seconds,
@@ -223,7 +249,7 @@ def build_pipeline(
 
     Args:
         config: The settings.
-        gallery: Who may be named.
+        gallery: Who may be named, unless a trained matcher is configured.
         models: Nets that are loaded already; None: load them.
         detector: Any object with a detector's methods, in place of the configured one.
         stats: Where the stages' times go.
@@ -240,6 +266,14 @@ def build_pipeline(
         make_follower=partial(build_follower, config, detector, stats),
         stats=stats,
     )
+
+
+def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pipeline:
+    """Return the pipeline for single pictures: each is searched exactly, and all its faces are looked at at once."""
+    tracker = config.tracker.model_copy(update={"detect_every_seconds": 0.0})
+    labels = config.labels.model_copy(update={"embeddings_per_frame": _MOST_FACES_A_PHOTO})
+    config = config.model_copy(update={"tracker": tracker, "labels": labels})
+    return build_pipeline(config, gallery, models=models, detector=models.photo_detector())
 
 
 def build_annotator(config: Config) -> Annotator:
@@ -313,9 +347,11 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
 
 
 def describe(config: Config) -> RunDescription:
-    """Return what a results file says of the run: the sha256 of the weights it may use, and the settings."""
+    """Return what a results file says of the run: the sha256 of what it may use, and the settings."""
     embedder = embedder_id(config)
     models = {name: entry.sha256 for name, entry in weights.WEIGHTS.items() if name not in EMBEDDER_WEIGHTS}
+    if config.recognition.matcher_file is not None:
+        models["matcher"] = file_sha256(config.recognition.matcher_file)
     return RunDescription(
         models={**models, embedder.name: embedder.sha256},
         config=config.model_dump(mode="json"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from streamer import weights
 from streamer.config import Config
 from streamer.devices import Device, placement
-from streamer.recognition.aligned import AlignedEmbedder
+from streamer.recognition.aligned import AlignedEmbedder, Net
 from streamer.recognition.dlib_resnet import DlibEmbedder
 from streamer.recognition.facenet_resnet import FacenetEmbedder
 from streamer.recognition.onnx_openvino import OnnxEmbedder, OnnxRecipe, onnx_id
@@ -38,20 +38,21 @@ def build_embedder(config: Config, device: Device) -> AlignedEmbedder:
         return OnnxEmbedder(settings.path, _recipe(config), flip=settings.flip)
     if settings.kind == "facenet-vggface2":
         return _facenet(device, flip=settings.flip)
-    return _dlib(device, flip=settings.flip)
+    return DlibEmbedder(dlib_net(device), flip=settings.flip)
 
 
 # Backends are imported where they are chosen: torch alone takes a second and 0.6 GB.
 
 
-def _dlib(device: Device, *, flip: bool) -> DlibEmbedder:
+def dlib_net(device: Device) -> Net:
+    """Return what computes dlib's net on a device. Raises WeightsError."""
     if device.backend == "openvino":
         from streamer.recognition.dlib_openvino import OpenVinoResNet
 
-        return DlibEmbedder(OpenVinoResNet(precision="fastest"), flip=flip)
+        return OpenVinoResNet(precision="fastest")
     from streamer.recognition.dlib_torch import TorchResNet
 
-    return DlibEmbedder(TorchResNet(*placement(device)), flip=flip)
+    return TorchResNet(*placement(device))
 
 
 def _facenet(device: Device, *, flip: bool) -> FacenetEmbedder:

@@ -33,7 +33,7 @@ LAYERS = (
     ("config",),
     ("embedders",),
     ("build",),
-    ("api",),
+    ("api", "stills"),
     ("__init__",),
     ("bench",),
     ("cli",),
@@ -50,6 +50,7 @@ RESERVED = {
         "emotion.*torch",
         "emotion.training",
         "recognition.*torch*",
+        "recognition.cnn_training",
         "bench.naive",  # somebody else's loop, which ours is compared with
     ),
     "torchvision": ("detectors.*torch*", "emotion.*torch", "recognition.*torch*", "bench.naive"),
