@@ -34,6 +34,7 @@ LAYERS = (
     ("build",),
     ("api",),
     ("__init__",),
+    ("evaluation",),
     ("bench",),
     ("cli",),
     ("__main__",),
