@@ -31,6 +31,7 @@ from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
 from streamer.recognition.gallery import EmbedderId, Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
+from streamer.recorded import RecordedEmbedder
 from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
@@ -153,6 +154,12 @@ def embedder_id() -> EmbedderId:
     return EmbedderId("dlib-resnet", weights.WEIGHTS["dlib-resnet"].sha256)
 
 
+def recorded_embedder() -> RecordedEmbedder:
+    """Return the same for the header of a results file with looks."""
+    net = embedder_id()
+    return RecordedEmbedder(net.name, net.sha256)
+
+
 def open_gallery(config: Config) -> Gallery:
     """Return the configured gallery; an absent one is empty. Raises GalleryError where it cannot be read."""
     return load_or_empty(config.recognition.gallery_path, embedder_id())
@@ -171,7 +178,9 @@ def build_matcher(config: Config, gallery: Gallery) -> Matcher:
 
 def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunStats | None = None) -> TrackLabeller:
     """Return the labeller; with an empty gallery nobody is assessed, so nobody is called unknown."""
-    recognition = Recognition(models.embedder, build_matcher(config, gallery)) if gallery.people else None
+    recognition = None
+    if gallery.people or config.sinks.keep_embeddings:
+        recognition = Recognition(models.embedder, build_matcher(config, gallery) if gallery.people else None)
     policy = LabelPolicy(
         embed_every_seconds=config.labels.embed_every_seconds,
         refresh_seconds=config.labels.refresh_seconds,
@@ -180,6 +189,7 @@ def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunS
         emotion_every_seconds=config.emotion.every_seconds,
         emotion_smoothing_seconds=config.emotion.smoothing_seconds,
         left_after_seconds=config.tracker.max_lost_seconds,
+        keep_looks=config.sinks.keep_embeddings,
     )
     return TrackLabeller(recognition, models.emotion, policy, stats)
 
@@ -326,6 +336,7 @@ def describe(config: Config) -> RunDescription:
     return RunDescription(
         models={name: entry.sha256 for name, entry in weights.WEIGHTS.items()},
         config=config.model_dump(mode="json"),
+        embedder=recorded_embedder() if config.sinks.keep_embeddings else None,
     )
 
 

@@ -16,9 +16,12 @@ PACKAGE = ROOT / "streamer"
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
     ("errors", "cmap"),
+    ("json_checks",),
     ("pictures",),
     ("canvas", "photos"),
     ("types",),
+    ("recorded",),
+    ("recordings",),
     ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs"),
     ("plates",),
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
