@@ -53,6 +53,8 @@ RESERVED = {
         "emotion.*torch",
         "emotion.training",
         "recognition.dlib_torch",
+        "recognition.cnn_torch",
+        "recognition.cnn_training",
         "bench.naive",  # somebody else's loop, which ours is compared with
     ),
     "torchvision": ("detectors.*torch*", "emotion.*torch", "recognition.dlib_torch", "bench.naive"),
