@@ -19,6 +19,7 @@ from streamer.evaluation.shares import Share
 from streamer.types import Float32
 
 LARGE_PIXELS = 40.0
+_NOTHING = Share()
 # Where the reference misses a face for some frames its chain goes on; a third of a second at 25 fps.
 _CHAIN_FRAMES, _CHAIN_IOU = 8, 0.3
 
@@ -32,8 +33,8 @@ class Scores:
         precision: Of the found boxes of that size, those that a reference box of any size matches.
     """
 
-    recall: Share = Share()
-    precision: Share = Share()
+    recall: Share = _NOTHING
+    precision: Share = _NOTHING
 
     def __add__(self, other: Scores) -> Scores:
         """Count both together."""

@@ -15,7 +15,7 @@ from typing import Annotated, cast
 
 import typer
 
-from streamer.cli import bench, config, demo, doctor, models, people, process
+from streamer.cli import bench, config, demo, doctor, evaluate, models, people, process
 from streamer.cli.libraries import explain_import_error
 from streamer.cli.options import INTERRUPTED
 from streamer.cli.output import LogLevel, print_error, set_up_logging
@@ -37,6 +37,7 @@ app = typer.Typer(
 app.command("process")(process.process)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(people.app, name="people")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
