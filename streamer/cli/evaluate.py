@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamer.cli import evaluate_report as report
+from streamer.cli import evaluate_report, evaluate_truth_report
 from streamer.cli.options import AsJson, BackendName, ConfigFile, DeviceName, GalleryFolder, Overrides
 from streamer.cli.output import printable
 
@@ -62,7 +62,7 @@ def pairs(
     nets = _nets(Models(config))
     with steps("reading pictures", len(listed.pictures)) as advance:
         figures = evaluate_pairs(listed, nets, on_picture=advance)
-    report.show_pairs(figures, as_json=as_json)
+    evaluate_report.show_pairs(figures, as_json=as_json)
 
 
 @app.command("people")
@@ -83,9 +83,14 @@ def people(
         ),
     ] = None,
     methods: Annotated[
-        str | None,
-        typer.Option("--methods", metavar="NAME,...", help="Which ways of naming to compare; default: all there are."),
-    ] = None,
+        str,
+        typer.Option(
+            "--methods",
+            metavar="NAME,...",
+            help="cosine, knn, knn-pixels or cnn; the last is trained for each draw, which takes a minute or two; "
+            "default: cosine,knn.",
+        ),
+    ] = "cosine,knn",
     draws: Annotated[
         int, typer.Option("--draws", metavar="N", min=1, help="How many galleries are drawn; default: 20.")
     ] = 20,
@@ -113,7 +118,7 @@ def people(
     from streamer.cli.steps import steps
     from streamer.config import load_config
     from streamer.evaluation import people as evaluation
-    from streamer.evaluation.methods import METHODS, MethodSetting
+    from streamer.evaluation.methods import MethodSetting
 
     flags = {
         "runtime.device": device,
@@ -121,7 +126,7 @@ def people(
         "recognition.false_accept_rate": false_accept_rate,
     }
     config = load_config(config_file, overrides or (), flags=flags)
-    chosen = tuple(METHODS) if methods is None else tuple(dict.fromkeys(word.strip() for word in methods.split(",")))
+    chosen = tuple(dict.fromkeys(word.strip() for word in methods.split(",") if word.strip()))
     plan = evaluation.DrawPlan(people_count, enrol, draws, seed, chosen)
     listed = evaluation.list_people(folder, plan)
     others = evaluation.list_strangers(strangers) if strangers is not None else None
@@ -131,7 +136,7 @@ def people(
     setting = MethodSetting(config, embedder_id(), seed)
     with steps("judging galleries", draws * len(chosen)) as advance:
         figures = evaluation.evaluate_people(album, plan, setting, on_judged=advance)
-    report.show_people(figures, plan, album.unusable, config.recognition.false_accept_rate, as_json=as_json)
+    evaluate_report.show_people(figures, plan, album.unusable, config.recognition.false_accept_rate, as_json=as_json)
 
 
 @app.command("image")
@@ -203,9 +208,9 @@ def image(
         figures = evaluate_pictures(labels, stages, on_judged=take)
     if output is not None:
         sheet.write(output, figures)
-    report.show_pictures(figures, folder, as_json=as_json)
+    evaluate_truth_report.show_pictures(figures, folder, as_json=as_json)
     if output is not None and not as_json:
-        report.show_sheet(output, sheet.left_out)
+        evaluate_truth_report.show_sheet(output, sheet.left_out)
 
 
 def _enrolled(folder: Path, config: Config, models: Models) -> Gallery:
@@ -248,7 +253,7 @@ def video(
 
     with steps("judging frames", None) as advance:
         figures = evaluate_video(results, truth, min_face_pixels=min_face_pixels, on_frame=advance)
-    report.show_video(figures, as_json=as_json)
+    evaluate_truth_report.show_video(figures, as_json=as_json)
 
 
 def _nets(models: Models) -> FaceNets:

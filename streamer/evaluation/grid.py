@@ -90,7 +90,9 @@ class Sheet:
 
 def _title(figures: PictureFigures) -> str:
     listed, wrong, missed = figures.listed, figures.count(Verdict.WRONG), figures.count(Verdict.MISSED)
-    return f"{listed.hits} of {listed.total} right · {wrong} wrong · {missed} not found"
+    strays = sum(face.is_misnamed for face in figures.faces if face.expected is None)
+    others = f" · {strays} named that the table does not have" if strays else ""
+    return f"{listed.hits} of {listed.total} right · {wrong} wrong · {missed} not found{others}"
 
 
 def cell(picture: BgrPicture, face: JudgedFace) -> Cell:
