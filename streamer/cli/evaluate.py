@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from streamer.build import Models
     from streamer.config import Config
     from streamer.evaluation.faces import FaceNets
-    from streamer.evaluation.labelled import JudgedFace
+    from streamer.evaluation.grid import Sheet
+    from streamer.evaluation.labelled import ExpectedFace, JudgedFace
+    from streamer.evaluation.pictures import PictureFigures, PictureStages
     from streamer.pictures import BgrPicture
     from streamer.recognition.enrol import PhotoReport
     from streamer.recognition.people import Gallery
@@ -174,12 +176,10 @@ def image(
 
     A row without x and y is about the face that was given its name, else about any face that no other row is about.
     """
-    from streamer.build import Models, build_matcher, open_gallery
-    from streamer.cli.steps import steps
+    from streamer.build import Models, open_gallery
     from streamer.config import load_config
     from streamer.evaluation.grid import Sheet
     from streamer.evaluation.labelled import check_known, read_labels
-    from streamer.evaluation.pictures import PictureStages, evaluate_pictures
     from streamer.sinks.files import check_output
 
     flags = {"recognition.gallery": gallery, "runtime.device": device, "runtime.backend": backend}
@@ -190,27 +190,42 @@ def image(
     models = Models(config)
     known = _enrolled(enrolled, config, models) if enrolled is not None else open_gallery(config)
     check_known(truth, [face for faces in labels.values() for face in faces], known.names)
-    stages = PictureStages(
+    sheet = Sheet() if output is not None else None
+    figures = _judge_pictures(labels, _picture_stages(config, models, known), sheet)
+    if output is not None and sheet is not None:
+        sheet.write(output, figures)
+    evaluate_truth_report.show_pictures(figures, folder, as_json=as_json)
+    if output is not None and sheet is not None and not as_json:
+        evaluate_truth_report.show_sheet(output, sheet.left_out)
+
+
+def _judge_pictures(
+    labels: Mapping[Path, Sequence[ExpectedFace]], stages: PictureStages, sheet: Sheet | None
+) -> PictureFigures:
+    from streamer.cli.steps import steps
+    from streamer.evaluation.pictures import evaluate_pictures
+
+    with steps("judging pictures", len(labels)) as advance:
+
+        def take(picture: BgrPicture, faces: Sequence[JudgedFace]) -> None:
+            if sheet is not None:
+                sheet.add(picture, faces)
+            advance()
+
+        return evaluate_pictures(labels, stages, on_judged=take)
+
+
+def _picture_stages(config: Config, models: Models, known: Gallery) -> PictureStages:
+    from streamer.build import build_matcher
+    from streamer.evaluation.pictures import PictureStages
+
+    return PictureStages(
         models.photo_detector(),
         models.embedder,
         build_matcher(config, known),
         models.emotion,
         config.labels.min_face_pixels,
     )
-    sheet = Sheet()
-    with steps("judging pictures", len(labels)) as advance:
-
-        def take(picture: BgrPicture, faces: Sequence[JudgedFace]) -> None:
-            if output is not None:
-                sheet.add(picture, faces)
-            advance()
-
-        figures = evaluate_pictures(labels, stages, on_judged=take)
-    if output is not None:
-        sheet.write(output, figures)
-    evaluate_truth_report.show_pictures(figures, folder, as_json=as_json)
-    if output is not None and not as_json:
-        evaluate_truth_report.show_sheet(output, sheet.left_out)
 
 
 def _enrolled(folder: Path, config: Config, models: Models) -> Gallery:
