@@ -95,7 +95,7 @@ def analyse(
         if pipeline is None:
             models = build.Models(config)
             settings = build.run_settings(config, models.device)
-            known = build.open_gallery(config) if gallery is None else gallery
+            known = build.known_people(config) if gallery is None else gallery
             pipeline = build.build_pipeline(config, known, models=models)
     except BaseException:
         opened.close()
@@ -180,5 +180,5 @@ class Processor:
 
     def _pipeline(self, stats: RunStats) -> Pipeline:
         if self.gallery is None:
-            self.gallery = build.open_gallery(self.config)
+            self.gallery = build.known_people(self.config)
         return build.build_pipeline(self.config, self.gallery, models=self.models, stats=stats)

@@ -31,6 +31,7 @@ from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
 from streamer.recognition.gallery import EmbedderId, Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
+from streamer.recognition.trained import Nets, file_sha256, load
 from streamer.recorded import RecordedEmbedder
 from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription
@@ -52,6 +53,7 @@ _THRIFTY: tuple[float, Precision] = (0.9, "fastest")
 _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
 _FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
+_MOST_FACES_A_PHOTO = 1000
 _PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
 
 
@@ -71,6 +73,7 @@ class Models:
         self._detector: Detector | None = None
         self._embedder: Embedder | None = None
         self._emotion: EmotionClassifier | None = None
+        self._trained: Recognition | None = None
 
     @property
     def detector(self) -> Detector:
@@ -132,6 +135,22 @@ class Models:
 
         return TorchResNet(*placement(self.device))
 
+    def nets(self) -> Nets:
+        """Return what computes the nets of trained matchers."""
+        if self.device.backend == "openvino":
+            return Nets(self._resnet)
+        from streamer.recognition.cnn_torch import TorchCnn
+
+        return Nets(self._resnet, partial(TorchCnn, device=placement(self.device)[0]))
+
+    def trained(self) -> Recognition | None:
+        """Return the models of the configured trained matcher; None: there is none. Raises GalleryError."""
+        path = self._config.recognition.matcher_file
+        if self._trained is None and path is not None:
+            matcher = load(path, self.nets())
+            self._trained = Recognition(*matcher.recognition(self._config.recognition.similarity_threshold))
+        return self._trained
+
     @property
     def emotion(self) -> EmotionClassifier | None:
         """The net that reads emotions; None where the configuration switches it off."""
@@ -165,6 +184,11 @@ def open_gallery(config: Config) -> Gallery:
     return load_or_empty(config.recognition.gallery_path, embedder_id())
 
 
+def known_people(config: Config) -> Gallery:
+    """Return `open_gallery`, or nobody where a trained matcher takes its place. Raises GalleryError."""
+    return open_gallery(config) if config.recognition.matcher_file is None else Gallery(embedder_id())
+
+
 def build_matcher(config: Config, gallery: Gallery) -> Matcher:
     """Return the matcher over a gallery."""
     settings = config.recognition
@@ -178,8 +202,8 @@ def build_matcher(config: Config, gallery: Gallery) -> Matcher:
 
 def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunStats | None = None) -> TrackLabeller:
     """Return the labeller; with an empty gallery nobody is assessed, so nobody is called unknown."""
-    recognition = None
-    if gallery.people or config.sinks.keep_embeddings:
+    recognition = models.trained()
+    if recognition is None and (gallery.people or config.sinks.keep_embeddings):
         recognition = Recognition(models.embedder, build_matcher(config, gallery) if gallery.people else None)
     policy = LabelPolicy(
         embed_every_seconds=config.labels.embed_every_seconds,
@@ -242,7 +266,7 @@ def build_pipeline(
 
     Args:
         config: The settings.
-        gallery: Who may be named.
+        gallery: Who may be named, unless a trained matcher is configured.
         models: Nets that are loaded already; None: load them.
         detector: Any object with a detector's methods, in place of the configured one.
         stats: Where the stages' times go.
@@ -259,6 +283,14 @@ def build_pipeline(
         make_follower=partial(build_follower, config, detector, stats),
         stats=stats,
     )
+
+
+def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pipeline:
+    """Return the pipeline for single pictures: each is searched exactly, and all its faces are looked at at once."""
+    tracker = config.tracker.model_copy(update={"detect_every_seconds": 0.0})
+    labels = config.labels.model_copy(update={"embeddings_per_frame": _MOST_FACES_A_PHOTO})
+    config = config.model_copy(update={"tracker": tracker, "labels": labels})
+    return build_pipeline(config, gallery, models=models, detector=models.photo_detector())
 
 
 def build_annotator(config: Config) -> Annotator:
@@ -332,9 +364,12 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
 
 
 def describe(config: Config) -> RunDescription:
-    """Return what a results file says of the run: the weights' sha256 and the settings."""
+    """Return what a results file says of the run: the weights' sha256, the trained matcher's, and the settings."""
+    models = {name: entry.sha256 for name, entry in weights.WEIGHTS.items()}
+    if config.recognition.matcher_file is not None:
+        models["matcher"] = file_sha256(config.recognition.matcher_file)
     return RunDescription(
-        models={name: entry.sha256 for name, entry in weights.WEIGHTS.items()},
+        models=models,
         config=config.model_dump(mode="json"),
         embedder=recorded_embedder() if config.sinks.keep_embeddings else None,
     )

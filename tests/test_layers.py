@@ -35,7 +35,7 @@ LAYERS = (
     ("settings",),
     ("config",),
     ("build",),
-    ("api",),
+    ("api", "stills"),
     ("__init__",),
     ("evaluation",),
     ("bench",),

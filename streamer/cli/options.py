@@ -25,6 +25,20 @@ GalleryFolder = Annotated[
     Path | None,
     typer.Option("--gallery", metavar="PATH", help="Folder of the enrolled people; default: in your data directory."),
 ]
+PeopleFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--people",
+        metavar="DIR",
+        help="Photos, one folder a person, in place of the gallery, which is left alone; default: the gallery.",
+    ),
+]
+MatcherFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--matcher", metavar="FILE", help="File that streamer train wrote, in place of the gallery; default: none."
+    ),
+]
 DeviceName = Annotated[
     str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the nets run; default: auto.")
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamer.cli.naming import check_one_source_of_names, enrolled
 from streamer.cli.options import (
     INTERRUPTED,
     BackendName,
@@ -15,7 +16,9 @@ from streamer.cli.options import (
     DeviceName,
     EncoderChoice,
     GalleryFolder,
+    MatcherFile,
     Overrides,
+    PeopleFolder,
 )
 from streamer.cli.output import print_error, printable
 from streamer.errors import StreamerError, UsageError
@@ -45,15 +48,9 @@ def process(
     end: Annotated[
         float | None, typer.Option("--end", metavar="SECONDS", help="Where to end; default: the file's end.")
     ] = None,
-    people: Annotated[
-        Path | None,
-        typer.Option(
-            "--people",
-            metavar="DIR",
-            help="Photos, one folder a person, in place of the gallery, which is left alone; default: the gallery.",
-        ),
-    ] = None,
+    people: PeopleFolder = None,
     gallery: GalleryFolder = None,
+    matcher: MatcherFile = None,
     detect_every: Annotated[
         float | None,
         typer.Option(
@@ -94,12 +91,14 @@ def process(
             "source.end_seconds": end,
             "tracker.detect_every_seconds": detect_every,
             "recognition.gallery": gallery,
+            "recognition.matcher_file": matcher,
             "runtime.device": device,
             "runtime.backend": backend,
             "sinks.encoder": encoder,
             "sinks.keep_embeddings": keep_embeddings,
         },
     )
+    check_one_source_of_names(people, config.recognition.matcher_file)
     paths = expand(inputs)
     videos = None if no_video else video_paths(paths, output)
     records = results_paths(paths, results, videos)
@@ -116,21 +115,11 @@ def process(
         jobs = list(zip(paths, outputs, strict=True))
         if people is not None:
             _check_only_job(jobs, overwrite)  # what is wrong is told before photos are looked at
-            _enrol(people, processor)
+            processor.gallery = enrolled(people, config, processor.models, stop)
+        processor.models.trained()  # a matcher file that cannot be used is told once, not for every video
         code = _process_all(processor, jobs, overwrite, shown)
     if code:
         raise typer.Exit(code)
-
-
-def _enrol(people: Path, processor: Processor) -> None:
-    """Give the processor a gallery of its own; a stop request ends that after the photo in hand."""
-    from streamer.api import people_from
-
-    def leave_if_asked(_report: object) -> None:
-        if processor.stop.is_set():
-            raise KeyboardInterrupt
-
-    processor.gallery = people_from(people, processor.config, models=processor.models, on_photo=leave_if_asked)
 
 
 def _check_only_job(jobs: Sequence[tuple[Path, Outputs]], overwrite: bool) -> None:

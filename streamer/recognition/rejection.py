@@ -1,9 +1,9 @@
 """From how a matcher scored known faces and strangers it had not seen to "unknown", and to a probability.
 
 Held-out scores come from folds: in each, whole people are left out and play strangers, and of the others some photos
-are. The threshold is where as large a share of strangers is named as of known faces is refused, unless a rate is asked
-for. The probability is Platt's ("Probabilistic outputs for support vector machines", 1999), as if half of all faces
-were strangers. Both can be no better than the scores: see trained.py for how little some methods tell strangers.
+are. The probability is Platt's ("Probabilistic outputs for support vector machines", 1999), as if half of all faces
+were strangers. A face is named where the name is more probable than not, unless a rate is asked for. Both can be no
+better than the scores: see trained.py for how little some methods tell strangers.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Rejection:
         intercept: Of the same.
         refused: Share of the held-out known faces that the threshold refuses.
         accepted: Share of the held-out strangers that it lets be named.
+        right: Share of the held-out known faces whose best person is the right one, whatever the threshold.
     """
 
     threshold: float
@@ -50,6 +51,7 @@ class Rejection:
     intercept: float
     refused: float
     accepted: float
+    right: float
 
     def name_probability(self, similarity: float) -> float:
         """Return how probable it is, 0..1, that the best person is the right one."""
@@ -62,21 +64,31 @@ def fit_rejection(held_out: HeldOut, false_accept_rate: float | None = None) -> 
 
     Args:
         held_out: At least one known face and one stranger.
-        false_accept_rate: Share of the held-out strangers that may be named; None: as large a share as that of known
-            faces which are refused.
+        false_accept_rate: Share of the held-out strangers that may be named; None: faces are named whose name is more
+            probable than not.
     """
-    cuts = np.unique(np.concatenate([held_out.known, held_out.strangers, [-1.0, 1.0]])).astype(np.float64)
-    cuts = np.concatenate([cuts[:1], (cuts[1:] + cuts[:-1]) / 2, cuts[-1:]])
-    refused = np.searchsorted(np.sort(held_out.known), cuts) / len(held_out.known)
-    accepted = 1 - np.searchsorted(np.sort(held_out.strangers), cuts) / len(held_out.strangers)
-    if false_accept_rate is None:
-        difference = np.abs(refused - accepted)
-        alike = np.flatnonzero(difference == difference.min())  # where known faces and strangers lie apart: a gap
-        place = int(alike[len(alike) // 2])
-    else:
-        place = int(np.argmax(accepted <= false_accept_rate))
     slope, intercept = _platt(held_out)
-    return Rejection(float(cuts[place]), slope, intercept, float(refused[place]), float(accepted[place]))
+    if false_accept_rate is not None:
+        threshold = _strict_threshold(held_out.strangers, false_accept_rate)
+    elif slope > 0:
+        threshold = float(np.clip(-intercept / slope, -1, 1))
+    else:  # the similarity tells nothing, so it names nobody
+        threshold = 1.0
+    return Rejection(
+        threshold=threshold,
+        slope=slope,
+        intercept=intercept,
+        refused=float((held_out.known < threshold).mean()),
+        accepted=float((held_out.strangers >= threshold).mean()),
+        right=float(held_out.is_right.mean()),
+    )
+
+
+def _strict_threshold(strangers: Float32, false_accept_rate: float) -> float:
+    """Return the lowest similarity that at most such a share of strangers reaches."""
+    falling = np.sort(strangers)[::-1]
+    allowed = int(false_accept_rate * len(falling))
+    return float(np.nextafter(falling[allowed], np.float32(2))) if allowed < len(falling) else -1.0
 
 
 def _platt(held_out: HeldOut) -> tuple[float, float]:

@@ -48,7 +48,7 @@ class NeighbourRanking:
     Args:
         photos: (N, D) float32 unit vectors.
         owners: (N,) whose each is.
-        k: How many photos vote.
+        k: How many photos vote; never more than somebody has, or others would outvote whoever has fewer.
     """
 
     def __init__(self, photos: Float32, owners: npt.NDArray[np.intp], k: int = NEIGHBOURS) -> None:
@@ -56,7 +56,8 @@ class NeighbourRanking:
         from sklearn.neighbors import NearestNeighbors
 
         self._photos, self._owners = photos, owners
-        self._neighbours = NearestNeighbors(n_neighbors=min(k, len(photos)), algorithm="brute").fit(photos)
+        fewest = int(np.bincount(owners).min())
+        self._neighbours = NearestNeighbors(n_neighbors=min(k, fewest), algorithm="brute").fit(photos)
 
     @property
     def dimension(self) -> int:

@@ -140,7 +140,8 @@ def train(
         seed: Of all that is drawn by lot.
         strangers: (M, 150, 150, 3) crops of other people, from which it is seen, beside what each of the people does
             while the others alone are known, where "unknown" must begin; they are not learnt.
-        false_accept_rate: Share of such strangers that may be named; None: as many as known faces are refused.
+        false_accept_rate: Share of such strangers that may be named; None: a name must be more
+            probable than not, if half of all faces were strangers.
         on_progress: Called now and then with the share that is done, 0..1; what it raises ends the training.
         net: What computes dlib's net, for knn; None: OpenVINO.
 

@@ -4,7 +4,8 @@ A safetensors file whose metadata holds one JSON text under "matcher":
 {"format": "streamer-matcher", "version": 1, "method": "knn-pixels" or "knn" or "cnn", "seed": …,
  "settings": {name: number}, "people": [{"name": …, "photos": how many}, …],
  "embedder": {"name": …, "sha256": …} or null where none is needed,
- "rejection": {"threshold": …, "slope": …, "intercept": …, "refused": …, "accepted": …}, "sha256": of the tensors}
+ "rejection": {"threshold": …, "slope": …, "intercept": …, "refused": …, "accepted": …, "right": …},
+ "sha256": of the tensors}
 The k-NN methods keep one tensor, `photos`: (N, D) float32 unit vectors, people after people; cnn its net's.
 """
 
@@ -173,13 +174,14 @@ def _embedder(value: object) -> EmbedderId | None:
 
 
 def _rejection(value: object) -> Rejection:
-    fields = _fields(value, "rejection", {"threshold", "slope", "intercept", "refused", "accepted"})
+    fields = _fields(value, "rejection", {"threshold", "slope", "intercept", "refused", "accepted", "right"})
     return Rejection(
         threshold=_number(fields["threshold"], "threshold", -1, 1),
         slope=_number(fields["slope"], "slope", 0, 1e9),
         intercept=_number(fields["intercept"], "intercept", -1e9, 1e9),
         refused=_number(fields["refused"], "refused", 0, 1),
         accepted=_number(fields["accepted"], "accepted", 0, 1),
+        right=_number(fields["right"], "right", 0, 1),
     )
 
 
