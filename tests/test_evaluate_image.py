@@ -14,14 +14,17 @@ from streamer.errors import GalleryError, SinkError, SourceOpenError, StreamerEr
 from streamer.evaluation import grid
 from streamer.evaluation.grid import Cell, Sheet, cell, draw_sheet
 from streamer.evaluation.labelled import ExpectedFace, JudgedFace, SeenFace, Verdict, check_known, judge, read_labels
-from streamer.evaluation.pictures import PictureFigures, PictureStages, evaluate_pictures, see
+from streamer.evaluation.pictures import PictureFigures, evaluate_pictures
 from streamer.evaluation.shares import Share
+from streamer.labels import LabelPolicy, Recognition, TrackLabeller
 from streamer.photos import read_picture
 from streamer.pictures import BgrPicture
+from streamer.pipeline import Pipeline
+from streamer.trackers.kalman import KalmanTracker
+from streamer.types import Annotation, Frame, FrameResult, SourceInfo, Track
 from tests.fakes import BLUE, GREEN, RED, ColourEmbedder, ColourMatcher, GreyEmotion, Square, SquareDetector, draw
 
 PICTURE = Path("x.png")
-STAGES = PictureStages(SquareDetector(), ColourEmbedder(), ColourMatcher(), GreyEmotion(), min_face_pixels=20)
 
 
 def expected(name: str | None, point: tuple[float, float] | None = None, emotion: str | None = None) -> ExpectedFace:
@@ -163,7 +166,17 @@ def test_a_name_that_nobody_in_the_gallery_has_is_refused() -> None:
         check_known(PICTURE, [expected("Ana"), expected("Ben")], ["Ana"])
 
 
-# ---- pictures through the stages
+# ---- pictures through the pipeline
+
+
+def look(path: Path) -> FrameResult:
+    """Say what the fakes see in a picture, as `streamer image` would with them."""
+    labeller = TrackLabeller(Recognition(ColourEmbedder(), ColourMatcher()), GreyEmotion(), LabelPolicy())
+    pipeline = Pipeline(SquareDetector(), KalmanTracker, labeller)
+    picture = read_picture(path)
+    pipeline.begin(SourceInfo("drawn", "drawn", picture.width, picture.height, 1.0, is_live=True))
+    (result,) = [*pipeline.process([Frame(picture, 0, 0.0, 0.0, "drawn")]), *pipeline.finish()]
+    return result
 
 
 def test_faces_are_found_named_and_read(tmp_path: Path) -> None:
@@ -173,45 +186,19 @@ def test_faces_are_found_named_and_read(tmp_path: Path) -> None:
         first: [expected("Rosa", emotion="happiness"), expected(None)],
         second: [expected("Rosa"), expected("Greta")],
     }
-    taken: list[int] = []
-    figures = evaluate_pictures(rows, STAGES, on_judged=lambda _picture, faces: taken.append(len(faces)))
+    taken: list[tuple[int, int]] = []
+    figures = evaluate_pictures(rows, look, on_judged=lambda image, faces: taken.append((image.width, len(faces))))
     assert [face.verdict.value for face in figures.faces] == ["right", "right", "missed", "right"]
     assert figures.emotions == Share(1, 1)
-    assert (figures.pictures, taken) == (2, [2, 2])
+    assert (figures.pictures, taken) == (2, [(320, 2), (320, 2)])
 
 
-def test_a_name_is_given_once_in_a_picture() -> None:
-    faces = see(BgrPicture(draw([(10, 10, RED), (100, 10, RED)])), STAGES)
-    assert sorted(str(face.name) for face in faces) == ["None", "Rosa"]
-
-
-def test_small_faces_are_not_named(tmp_path: Path) -> None:
-    stages = PictureStages(SquareDetector(), ColourEmbedder(), ColourMatcher(), None, min_face_pixels=41)
-    faces = see(BgrPicture(draw([(10, 10, RED)])), stages)
-    assert [(face.name, face.emotion) for face in faces] == [(None, None)]
-
-
-class FramedOnly(SquareDetector):
-    """Finds a face only in a picture with a frame, as of prepared crops: an exact box in the inner part."""
-
-    def __init__(self, inner: tuple[int, int]) -> None:
-        super().__init__()
-        self._inner = inner
-
-    def detect(self, pictures, regions=None, *, min_face_pixels=None):  # type: ignore[no-untyped-def]
-        found = super().detect(pictures)
-        return [
-            faces if (one.width, one.height) != self._inner else faces[:0]
-            for one, faces in zip(pictures, found, strict=True)
-        ]
-
-
-@pytest.mark.parametrize("size", [(121, 80), (120, 81)])
-def test_boxes_are_in_the_pictures_own_pixels_where_a_frame_was_put_around_it(size: tuple[int, int]) -> None:
-    stages = PictureStages(FramedOnly(size), ColourEmbedder(), ColourMatcher(), None, min_face_pixels=20)
-    face = see(BgrPicture(draw([(30, 20, RED)], *size)), stages)[0]
-    assert face.xyxy.tolist() == [30, 20, 70, 60]
-    assert face.name == "Rosa"
+def test_a_face_that_was_not_assessed_has_no_name() -> None:
+    track = Track(1, np.array([0, 0, 40, 40], np.float32), None, 0.9, True, 0.0, 0.0)
+    result = FrameResult(Frame(BgrPicture(draw([])), 0, 0.0, 0.0, "drawn"), (Annotation(track),))
+    figures = evaluate_pictures({PICTURE: [expected("Ana", emotion="fear")]}, lambda _path: result)
+    assert [(face.verdict.value, face.seen and face.seen.name) for face in figures.faces] == [("wrong", None)]
+    assert figures.emotions == Share(0, 1)
 
 
 # ---- the sheet

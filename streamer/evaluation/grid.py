@@ -13,8 +13,8 @@ import numpy as np
 from streamer.evaluation.labelled import JudgedFace, Verdict
 from streamer.evaluation.pictures import PictureFigures
 from streamer.fonts import TextRenderer, clean_text
-from streamer.pictures import BgrPicture, UInt8
-from streamer.sinks.files import PartFile, write_error
+from streamer.pictures import Picture, UInt8
+from streamer.sinks.png import write_png
 
 MOST_CELLS = 300
 
@@ -54,7 +54,7 @@ class Sheet:
         self._cells: list[Cell] = []
         self.left_out = 0
 
-    def add(self, picture: BgrPicture, faces: Sequence[JudgedFace]) -> None:
+    def add(self, picture: Picture, faces: Sequence[JudgedFace]) -> None:
         """Take the faces of a picture; one that the table does not have only where it was given a name."""
         for face in faces:
             if face.expected is not None or face.is_misnamed:
@@ -75,17 +75,7 @@ class Sheet:
 
     def write(self, path: Path, figures: PictureFigures) -> None:
         """Draw the sheet and write it as PNG. Raises SinkError."""
-        _, content = cv2.imencode(".png", draw_sheet(self._cells, _title(figures)))
-        try:
-            part = PartFile(path)
-            try:
-                part.write(content.tobytes())
-                part.publish()
-            except BaseException:
-                part.remove()
-                raise
-        except OSError as error:
-            raise write_error(path, error) from error
+        write_png(path, draw_sheet(self._cells, _title(figures)))
 
 
 def _title(figures: PictureFigures) -> str:
@@ -95,7 +85,7 @@ def _title(figures: PictureFigures) -> str:
     return f"{listed.hits} of {listed.total} right · {wrong} wrong · {missed} not found{others}"
 
 
-def cell(picture: BgrPicture, face: JudgedFace) -> Cell:
+def cell(picture: Picture, face: JudgedFace) -> Cell:
     """Return the cell of one face."""
     is_right = face.verdict is Verdict.RIGHT
     given = "no face found" if face.seen is None else _name(face.seen.name)
@@ -111,7 +101,7 @@ def _name(name: str | None) -> str:
     return "unknown" if name is None else clean_text(name) or "?"
 
 
-def _thumbnail(picture: BgrPicture, face: JudgedFace, colour: Colour) -> UInt8:
+def _thumbnail(picture: Picture, face: JudgedFace, colour: Colour) -> UInt8:
     """Return the surroundings of a face with its box; of one that was not found, those of its point or the picture."""
     width, height = picture.width, picture.height
     if face.seen is not None:

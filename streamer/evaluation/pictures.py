@@ -1,4 +1,4 @@
-"""Evaluates naming, and emotions, in pictures whose truth is in a table: finds, names and judges every face."""
+"""Evaluates naming, and emotions, in pictures whose truth is in a table, by what `streamer image` says of each."""
 
 from __future__ import annotations
 
@@ -6,40 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from streamer.emotion.smoothing import EmotionSmoother
 from streamer.evaluation.labelled import ExpectedFace, JudgedFace, SeenFace, Verdict, judge
-from streamer.evaluation.matching import sides
 from streamer.evaluation.shares import Share
-from streamer.photos import read_picture
-from streamer.pictures import BgrPicture
-from streamer.recognition.photo_faces import locate_faces
-from streamer.recognition.photo_vectors import photo_vectors
-from streamer.recognition.vote import one_name_once
-from streamer.stages import Detector, Embedder, EmotionClassifier, Matcher
-from streamer.types import Faces, Float32
+from streamer.pictures import Picture
+from streamer.types import Annotation, FrameResult
 
-OnJudged = Callable[[BgrPicture, Sequence[JudgedFace]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class PictureStages:
-    """What finds and names faces in pictures.
-
-    Attributes:
-        detector: Finds them.
-        embedder: Makes vectors of them.
-        matcher: Names those.
-        emotion: None: emotions are not read.
-        min_face_pixels: Smaller faces are not named.
-    """
-
-    detector: Detector
-    embedder: Embedder
-    matcher: Matcher
-    emotion: EmotionClassifier | None
-    min_face_pixels: float
+Look = Callable[[Path], FrameResult]
+OnJudged = Callable[[Picture, Sequence[JudgedFace]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,63 +66,29 @@ class PictureFigures:
 
 def evaluate_pictures(
     labels: Mapping[Path, Sequence[ExpectedFace]],
-    stages: PictureStages,
+    look: Look,
     *,
     on_judged: OnJudged = lambda _picture, _faces: None,
 ) -> PictureFigures:
-    """Judge the faces of all pictures; `on_judged` gets each picture, upright, with its faces.
+    """Judge the faces of all pictures.
 
-    Raises:
-        SourceOpenError: A picture cannot be read.
+    Args:
+        labels: The faces that each picture shows.
+        look: Finds and names the faces of a picture; what it raises ends all.
+        on_judged: Gets each picture, upright, with its faces.
     """
     faces: list[JudgedFace] = []
     for path, expected in labels.items():
-        picture = read_picture(path)
-        judged = judge(path, expected, see(picture, stages))
+        result = look(path)
+        judged = judge(path, expected, [_seen(face) for face in result.annotations])
         faces += judged
-        on_judged(picture, judged)
+        on_judged(result.frame.picture, judged)
     return PictureFigures(tuple(faces), len(labels))
 
 
-def see(picture: BgrPicture, stages: PictureStages) -> list[SeenFace]:
-    """Find and name all faces of a picture."""
-    searched, faces = locate_faces(picture, stages.detector)
-    is_large = sides(faces.xyxy) >= stages.min_face_pixels
-    names: list[str | None] = [None] * len(faces)
-    emotions: list[str | None] = [None] * len(faces)
-    rows = np.flatnonzero(is_large).tolist()
-    for row, name, emotion in zip(
-        rows, _names(searched, faces[is_large], stages), _emotions(searched, faces[is_large], stages), strict=True
-    ):
-        names[row], emotions[row] = name, emotion
-    boxes = _in_photo(faces.xyxy, picture, searched)
-    return [SeenFace(*face) for face in zip(boxes, names, emotions, strict=True)]
-
-
-def _names(picture: BgrPicture, faces: Faces, stages: PictureStages) -> list[str | None]:
-    if not len(faces):
-        return []
-    crops = [stages.embedder.crop(picture, landmarks) for landmarks in faces.landmarks]
-    identities = one_name_once(stages.matcher.match(photo_vectors(crops, stages.embedder)))
-    return [None if identity is None else identity.name for identity in identities]
-
-
-def _emotions(picture: BgrPicture, faces: Faces, stages: PictureStages) -> list[str | None]:
-    if stages.emotion is None or not len(faces):
-        return [None] * len(faces)
-    crops = np.stack([stages.emotion.crop(picture, landmarks) for landmarks in faces.landmarks])
-    # A picture stands for itself, so a smoother that has seen nothing before only decides whether to abstain.
-    return [EmotionSmoother(0.0).update(row, 0.0).label for row in stages.emotion.classify(crops)]
-
-
-def _in_photo(xyxy: Float32, picture: BgrPicture, searched: BgrPicture) -> Float32:
-    """Return (N, 4) boxes in a photo's own pixels: `locate_faces` may have shrunk it and put a frame around it.
-
-    The frame is half as wide as the shrunk photo on each side, rounded down.
-    """
-    if searched is picture:
-        return xyxy
-    width, height = (searched.width + 1) // 2, (searched.height + 1) // 2
-    shift = np.array([width // 2, height // 2], np.float32)
-    scale = np.array([picture.width / width, picture.height / height], np.float32)
-    return np.asarray((xyxy - np.tile(shift, 2)) * np.tile(scale, 2), np.float32)
+def _seen(face: Annotation) -> SeenFace:
+    return SeenFace(
+        face.track.xyxy,
+        face.identity.name if face.identity is not None else None,
+        face.emotion.label if face.emotion is not None else None,
+    )
