@@ -33,6 +33,7 @@ from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.gallery import Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
 from streamer.recognition.trained import Nets, file_sha256, load
+from streamer.recorded import RecordedEmbedder
 from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
@@ -159,6 +160,12 @@ class Models:
         return TorchEmotionNet(*placement(self.device))
 
 
+def recorded_embedder(config: Config) -> RecordedEmbedder:
+    """Return what the header of a results file with looks records of the net."""
+    net = embedder_id(config)
+    return RecordedEmbedder(net.name, net.sha256)
+
+
 def open_gallery(config: Config) -> Gallery:
     """Return the configured gallery; an absent one is empty. Raises GalleryError where it cannot be read."""
     return load_or_empty(config.recognition.gallery_path, embedder_id(config))
@@ -187,8 +194,8 @@ def build_matcher(config: Config, gallery: Gallery) -> Matcher:
 def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunStats | None = None) -> TrackLabeller:
     """Return the labeller; with an empty gallery nobody is assessed, so nobody is called unknown."""
     recognition = models.trained()
-    if recognition is None and gallery.people:
-        recognition = Recognition(models.embedder, build_matcher(config, gallery))
+    if recognition is None and (gallery.people or config.sinks.keep_embeddings):
+        recognition = Recognition(models.embedder, build_matcher(config, gallery) if gallery.people else None)
     policy = LabelPolicy(
         embed_every_seconds=config.labels.embed_every_seconds,
         refresh_seconds=config.labels.refresh_seconds,
@@ -197,6 +204,7 @@ def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunS
         emotion_every_seconds=config.emotion.every_seconds,
         emotion_smoothing_seconds=config.emotion.smoothing_seconds,
         left_after_seconds=config.tracker.max_lost_seconds,
+        keep_looks=config.sinks.keep_embeddings,
     )
     return TrackLabeller(recognition, models.emotion, policy, stats)
 
@@ -355,6 +363,7 @@ def describe(config: Config) -> RunDescription:
     return RunDescription(
         models={**models, embedder.name: embedder.sha256},
         config=config.model_dump(mode="json"),
+        embedder=recorded_embedder(config) if config.sinks.keep_embeddings else None,
     )
 
 

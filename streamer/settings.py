@@ -199,6 +199,9 @@ class SinksSettings(Section):
     """x264's preset: slower ones make smaller files; superfast halves them for a seventh of the speed."""
     video_crf: int = Field(default=23, ge=0, le=51)
     """x264's constant rate factor: lower is better and larger, 0 without loss."""
+    keep_embeddings: bool = False
+    """Keep each track's best looks, as vectors, and a crop of the face in the results file: for people strangers and
+    relabel. They are biometric data, so the file is private to you."""
 
 
 class RuntimeSettings(Section):

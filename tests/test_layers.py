@@ -16,9 +16,12 @@ PACKAGE = ROOT / "streamer"
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
     ("errors", "cmap"),
+    ("json_checks",),
     ("pictures",),
     ("canvas", "photos", "torch_files", "http_files"),
     ("types",),
+    ("recorded",),
+    ("recordings",),
     ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs"),
     ("plates", "downloads"),
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
@@ -35,6 +38,7 @@ LAYERS = (
     ("build",),
     ("api", "stills"),
     ("__init__",),
+    ("evaluation",),
     ("bench",),
     ("cli",),
     ("__main__",),

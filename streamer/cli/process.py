@@ -60,6 +60,15 @@ def process(
     device: DeviceName = None,
     backend: BackendName = None,
     encoder: EncoderChoice = None,
+    keep_embeddings: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-embeddings",
+            help="Keep face vectors and crops in the results file, private to you: for people strangers and relabel; "
+            "default: no.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that exist; default: refuse.")
     ] = False,
@@ -86,6 +95,7 @@ def process(
             "runtime.device": device,
             "runtime.backend": backend,
             "sinks.encoder": encoder,
+            "sinks.keep_embeddings": keep_embeddings,
         },
     )
     check_one_source_of_names(people, config.recognition.matcher_file)
