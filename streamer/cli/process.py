@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from streamer.api import Processor
     from streamer.build import Outputs
     from streamer.cli.progress import Meter
+    from streamer.config import Config
+    from streamer.runner import RunReport
 
 
 def process(
@@ -72,6 +74,14 @@ def process(
             show_default=False,
         ),
     ] = None,
+    redraw: Annotated[
+        Path | None,
+        typer.Option(
+            "--redraw",
+            metavar="RESULTS.jsonl",
+            help="Draw the results of an earlier run, relabelled since perhaps, and look at nothing anew; default: no.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that exist; default: refuse.")
     ] = False,
@@ -101,6 +111,13 @@ def process(
         },
     )
     paths = expand(inputs)
+    if redraw is not None:
+        _check_redraw(paths, asked=(no_video, results, people, keep_embeddings, detect_every))
+        check_encoder(encoding(config))
+        code = _redraw(config, paths[0], redraw, video_paths(paths, output)[0], overwrite)
+        if code:
+            raise typer.Exit(code)
+        return
     videos = None if no_video else video_paths(paths, output)
     records = results_paths(paths, results, videos)
     outputs = [Outputs(None, record) for record in records]
@@ -120,6 +137,49 @@ def process(
         code = _process_all(processor, jobs, overwrite, shown)
     if code:
         raise typer.Exit(code)
+
+
+def _check_redraw(paths: Sequence[Path], asked: Sequence[object]) -> None:
+    """Refuse what makes no sense beside --redraw; `asked`: the other options' values."""
+    if len(paths) != 1:
+        raise UsageError(f"--redraw names the results of one video, and {len(paths)} are given; redraw them one by one")
+    if any(asked):
+        raise UsageError(
+            "--redraw draws what was recorded and looks at nothing anew; leave out --no-video, --results, --people, "
+            "--keep-embeddings and --detect-every"
+        )
+
+
+def _redraw(config: Config, path: Path, recorded: Path, video: Path, overwrite: bool) -> int:
+    """Draw recorded results onto their video. Return the exit code."""
+    from streamer.api import Processor
+    from streamer.cli.inputs import check_exists, make_folders
+    from streamer.cli.progress import meter, stop_on_signals
+
+    check_exists(path)
+    make_folders([video])
+    with stop_on_signals() as stop, meter() as shown:
+        report = Processor(config, stop=stop).redraw(
+            path,
+            recorded,
+            video,
+            overwrite=overwrite,
+            on_open=lambda source: shown.begin(source.info),
+            on_result=shown.advance,
+        )
+    return _tell(path, report, [video], overwrite)
+
+
+def _tell(path: Path, report: RunReport, outputs: Sequence[Path], overwrite: bool) -> int:
+    """Print how a file's run ended, and return the exit code."""
+    if report.is_interrupted:
+        typer.echo(printable(f"{path}: interrupted after {report.stats.frames} frames"), err=True)
+    if report.stats.frames and not (report.is_interrupted and overwrite):
+        written = " and ".join(str(output) for output in outputs)
+        skipped = f", {report.stats.skipped} damaged packets skipped" if report.stats.skipped else ""
+        rate = f"{report.stats.frames} frames at {report.stats.fps:.1f} fps{skipped}"
+        typer.echo(printable(f"{path}: {rate}; wrote {written}"))
+    return INTERRUPTED if report.is_interrupted else 0
 
 
 def _enrol(people: Path, processor: Processor) -> None:
@@ -167,13 +227,7 @@ def _process_all(processor: Processor, jobs: Sequence[tuple[Path, Outputs]], ove
             print_error(str(error))
             code = code or error.exit_code
             continue
-        if report.is_interrupted:
-            typer.echo(printable(f"{path}: interrupted after {report.stats.frames} frames"), err=True)
-        if report.stats.frames and not (report.is_interrupted and overwrite):
-            written = " and ".join(str(output) for output in (outputs.video, outputs.results) if output is not None)
-            skipped = f", {report.stats.skipped} damaged packets skipped" if report.stats.skipped else ""
-            rate = f"{report.stats.frames} frames at {report.stats.fps:.1f} fps{skipped}"
-            typer.echo(printable(f"{path}: {rate}; wrote {written}"))
-        if report.is_interrupted:
+        written = [output for output in (outputs.video, outputs.results) if output is not None]
+        if _tell(path, report, written, overwrite):
             return INTERRUPTED
     return code
