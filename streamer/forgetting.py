@@ -6,8 +6,9 @@ pictures, of which nothing is known here; on the disk itself the bytes stay unti
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from streamer.sinks.results_lines import Fields, Json, frame_with_identities, id
 from streamer.sinks.rewriting import rewrite
 from streamer.strangers_file import file_sha256, load_strangers, save_strangers
 from streamer.types import Float32, Identity
+
+_SAME_LOOK = 0.9999  # two vectors more alike are of one picture, as in recognition/people.py
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +58,6 @@ class ForgottenPerson:
         return bool((looks @ self.vectors.T).max() > _SAME_LOOK)
 
 
-# Two vectors more alike are of one picture; see recognition/people.py.
-_SAME_LOOK = 0.9999
-
-
 @dataclass(frozen=True, slots=True)
 class ForgetReport:
     """What was done.
@@ -87,33 +86,57 @@ def forget_in_recordings(
         name: The person's name.
         vectors: (K, D) float32, theirs in the gallery before it forgot them: finds tracks that they were enrolled from
             and that never had the name; None: those stay.
-        gallery: The gallery's folder, whose notes on strangers then forget these tracks, too; None: they stay.
+        gallery: The gallery's folder. What was gathered there as one stranger with a track of theirs is theirs, too,
+            and the notes on strangers forget these tracks; None: they stay.
 
     Raises:
         GalleryError: The folder cannot be searched, or a file could not be cleaned; all others are.
     """
     person = ForgottenPerson(clean_name(name), vectors)
-    searched, tracks, changed, failures = 0, 0, list[Path](), list[str]()
-    for path in _results_files(folder):
-        searched += 1
-        before = file_sha256(path)
-        try:
-            theirs = _forget_in(path, person)
-            if theirs is None:
-                continue
+    failures: list[str] = []
+    traces: dict[Path, frozenset[int]] = {}
+    changed: list[Path] = []
+    paths = list(_results_files(folder))
+    for path in paths:
+        with _noting(failures):
+            found = _traces(path, person)
+            if found is not None:
+                traces[path] = found
+    if gallery is not None:
+        _add_same_strangers(gallery, traces, paths)
+    for path, theirs in traces.items():
+        with _noting(failures):
+            before = file_sha256(path)
+            _forget_in(path, person, theirs)
             changed.append(path)
-            tracks += len(theirs)
             if gallery is not None:
                 _forget_references(gallery, path, before, theirs)
-        except StreamerError as error:
-            failures.append(str(error))
     if failures:
         others = f"; {len(failures) - 1} more files could not be cleaned either" if failures[1:] else ""
         raise GalleryError(
             f"{printable(person.name)} is not forgotten in all of {printable(folder)}: {failures[0]}{others}; "
             f"{len(changed)} files were cleaned"
         )
-    return ForgetReport(searched, tuple(changed), tracks)
+    return ForgetReport(len(paths), tuple(changed), sum(map(len, traces.values())))
+
+
+@contextlib.contextmanager
+def _noting(failures: list[str]) -> Iterator[None]:
+    """Note what fails: one bad file does not keep the others from being cleaned."""
+    try:
+        yield
+    except StreamerError as error:
+        failures.append(str(error))
+
+
+def _add_same_strangers(gallery: Path, traces: dict[Path, frozenset[int]], paths: Sequence[Path]) -> None:
+    """Add the tracks that were gathered as one stranger with some that are the person's: they are theirs, too."""
+    ours = {path.resolve(): path for path in paths}
+    for known in load_strangers(gallery):
+        here = [track for track in known.tracks if track.path in ours and file_sha256(track.path) == track.sha256]
+        if any(track.track_id in traces.get(ours[track.path], ()) for track in here):
+            for track in here:
+                traces[ours[track.path]] = traces.get(ours[track.path], frozenset()) | {track.track_id}
 
 
 def _results_files(folder: Path) -> Iterator[Path]:
@@ -145,34 +168,27 @@ def _is_ours(path: Path) -> bool:
         raise GalleryError(f"{printable(path)} cannot be read ({error.strerror}); see to it, then try again") from error
 
 
-def _forget_in(path: Path, person: ForgottenPerson) -> frozenset[int] | None:
-    """Clean one file and return the person's tracks; None: there is nothing of theirs in it."""
-    theirs, is_named = _traces(path, person)
-    if not theirs and not is_named:
-        return None
+def _forget_in(path: Path, person: ForgottenPerson, theirs: frozenset[int]) -> None:
+    """Clean one file, and verify it."""
     rewrite(path, lambda lines: (_cleaned(line, person, theirs) for line in lines))
-    left, is_named = _traces(path, person)
-    if is_named or left or _has_looks(path, theirs):
+    if _traces(path, person) is not None or _has_looks(path, theirs):
         raise GalleryError(f"{printable(path)} still holds something of {printable(person.name)}; remove it yourself")
-    return theirs
 
 
-def _traces(path: Path, person: ForgottenPerson) -> tuple[frozenset[int], bool]:
-    """Return the tracks that are the person's, and whether their name stands anywhere."""
+def _traces(path: Path, person: ForgottenPerson) -> frozenset[int] | None:
+    """Return the tracks that are the person's; None: they are nowhere in the file."""
     theirs: set[int] = set()
     is_named = False
     for line in read_lines(path):
         record = line.record
         if isinstance(record, RecordedFrame):
-            own = {face.track_id for face in record.faces if person.is_named(face.name)}
-            theirs |= own
-            is_named = is_named or bool(own)
+            theirs |= {face.track_id for face in record.faces if person.is_named(face.name)}
         elif isinstance(record, RecordedEvent | RecordedTrack) and person.is_named(record.name):
-            is_named = True
+            is_named = True  # an event need not have a track
             theirs |= {record.track_id} if record.track_id is not None else set()
         if isinstance(record, RecordedTrack) and person.is_seen_in(record):
             theirs.add(record.track_id)
-    return frozenset(theirs), is_named
+    return frozenset(theirs) if theirs or is_named else None
 
 
 def _has_looks(path: Path, tracks: frozenset[int]) -> bool:
@@ -197,8 +213,8 @@ def _cleaned(line: Line, person: ForgottenPerson, theirs: frozenset[int]) -> Lin
         return {**line.fields, "name": None}
     if isinstance(record, RecordedTrack) and record.track_id in theirs:
         kept = {key: value for key, value in line.fields.items() if key not in ("looks", "crop")}
-        empty = {"looks": [], "crop": None} if "looks" in line.fields else {}
-        return {**kept, **empty, "name": None if person.is_named(record.name) else record.name}
+        kept["name"] = None if person.is_named(record.name) else record.name
+        return {**kept, "looks": [], "crop": None} if "looks" in line.fields else kept
     return line
 
 

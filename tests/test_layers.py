@@ -21,6 +21,7 @@ LAYERS = (
     ("canvas", "photos"),
     ("types",),
     ("recorded",),
+    ("recorded_fields",),
     ("recordings",),
     ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs"),
     ("plates",),
