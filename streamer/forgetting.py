@@ -21,7 +21,7 @@ from streamer.recorded import RecordedEvent, RecordedFrame, RecordedTrack
 from streamer.recordings import MAX_LINE_BYTES, Line, read_lines
 from streamer.sinks.results import RESULTS_SUFFIXES
 from streamer.sinks.results_lines import Fields, Json, frame_with_identities, identity_json
-from streamer.sinks.rewriting import rewrite
+from streamer.sinks.rewriting import discard_leftover, is_leftover, rewrite
 from streamer.strangers_file import file_sha256, load_strangers, save_strangers
 from streamer.types import Float32, Identity
 
@@ -79,7 +79,7 @@ def forget_in_recordings(
     """Take a person out of every results file under a folder, links not followed.
 
     Where they are named they become unknown; the looks and crops of their tracks are removed. Interrupted runs' part
-    files are results files, too; what is none is passed over.
+    files are results files, too; what killed rewritings left is removed; what is none is passed over.
 
     Args:
         folder: Where to search.
@@ -96,7 +96,13 @@ def forget_in_recordings(
     failures: list[str] = []
     traces: dict[Path, frozenset[int]] = {}
     changed: list[Path] = []
-    paths = list(_results_files(folder))
+    paths = []
+    for path in _results_files(folder):
+        with _noting(failures):
+            if is_leftover(path):
+                discard_leftover(path)
+            else:
+                paths.append(path)
     for path in paths:
         with _noting(failures):
             found = _traces(path, person)
@@ -152,7 +158,8 @@ def _results_files(folder: Path) -> Iterator[Path]:
         folders.sort()
         for name in sorted(names):
             path = Path(root) / name
-            if path.suffix.lower() in RESULTS_SUFFIXES and path.is_file() and not path.is_symlink() and _is_ours(path):
+            is_file = path.is_file() and not path.is_symlink()
+            if is_file and path.suffix.lower() in RESULTS_SUFFIXES and (is_leftover(path) or _is_ours(path)):
                 yield path
 
 
