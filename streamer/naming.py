@@ -11,7 +11,7 @@ import numpy as np
 from streamer.errors import SourceOpenError, printable
 from streamer.recognition.gallery import edit_gallery, load_or_empty
 from streamer.recognition.people import EmbedderId, Gallery, Person, clean_name
-from streamer.recorded import RecordedLook
+from streamer.recorded import RecordedLook, RecordedTrack
 from streamer.recorded_tracks import check_dimension, read_tracks
 from streamer.strangers_file import KnownStranger, file_sha256, stranger_numbered
 
@@ -21,10 +21,17 @@ _DAMAGE = "run `people strangers` again"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourcedLook:
-    """A look, and where it is from, for people to read: `video.jsonl#3 @ 12.4 s`."""
+    """A look, and where it is from.
+
+    Attributes:
+        source: For people to read: `video.jsonl#3 @ 12.4 s`.
+        look: What the embedder saw.
+        crop: JPEG; None: it is not the best of its track, of which alone one is kept.
+    """
 
     source: str
     look: RecordedLook
+    crop: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +84,22 @@ def recorded_looks(stranger: KnownStranger, gallery: Gallery) -> list[SourcedLoo
             raise SourceOpenError(f"{printable(path)} has changed since its strangers were found; {_DAMAGE}")
         found = read_tracks(path, gallery.embedder)
         check_dimension(found, gallery)
-        tracks = found.tracks
         for reference in stranger.tracks:
-            if reference.path == path and reference.track_id in tracks:
-                looks += [
-                    SourcedLook(f"{path.name}#{reference.track_id} @ {look.pts_seconds:.1f} s", look)
-                    for look in tracks[reference.track_id].looks
-                ]
+            if reference.path == path and reference.track_id in found.tracks:
+                looks += _sourced(path, found.tracks[reference.track_id])
     if not looks:
         raise SourceOpenError(f"nothing is recorded of stranger {stranger.number} any more; {_DAMAGE}")
     return looks
+
+
+def _sourced(path: Path, track: RecordedTrack) -> list[SourcedLook]:
+    best = max(track.looks, key=lambda look: look.quality, default=None)
+    return [
+        SourcedLook(
+            f"{path.name}#{track.track_id} @ {look.pts_seconds:.1f} s", look, track.crop if look is best else None
+        )
+        for look in track.looks
+    ]
 
 
 def best_looks(looks: Sequence[SourcedLook]) -> list[SourcedLook]:

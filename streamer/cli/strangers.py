@@ -123,3 +123,4 @@ def name(
     else:
         told = f"{naming.name} was known already, with all these looks; nothing was added in {path}"
     typer.echo(printable(told))
+    typer.echo("streamer relabel RESULTS… gives the name to what was recorded")
