@@ -7,9 +7,10 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from streamer.errors import GalleryError, SinkError, SourceOpenError, UsageError
+from streamer.errors import GalleryError, SinkError, SourceOpenError, StreamerError, UsageError
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.people import EmbedderId, Gallery, Person
 from streamer.recorded import RecordedEmbedder, RecordedLook
@@ -190,3 +191,20 @@ class TestFaults:
             done(path)
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.timeout(30)
+    def test_whatever_bytes_are_damaged_it_is_done_or_told_and_then_left(self, tmp_path: Path) -> None:
+        path = recorded(tmp_path / "clip.jsonl", [Shown(1, None, ANA), Shown(2, named("Ben"), BEN)], [Shown(1)])
+        content = path.read_bytes()
+        random = np.random.default_rng(8)
+        told = 0
+        for _ in range(200):
+            damaged = bytearray(content)
+            damaged[int(random.integers(0, len(content)))] = int(random.integers(0, 256))
+            path.write_bytes(damaged)
+            try:
+                done(path)
+            except StreamerError:
+                told += 1
+                assert path.read_bytes() == damaged
+        assert 20 < told < 200

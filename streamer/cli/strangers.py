@@ -43,7 +43,7 @@ def strangers(
     as_json: AsJson = False,
 ) -> None:
     """Gather faces without a name into people, over any number of videos; `people name` then names one."""
-    from streamer.build import embedder_id
+    from streamer.build import open_gallery
     from streamer.cli.inputs import expand, make_folders
     from streamer.config import load_config
     from streamer.sinks.files import check_output
@@ -56,7 +56,8 @@ def strangers(
     if output is not None:
         make_folders([output])
         check_output(output, sources=paths, suffixes=SHEET_SUFFIXES, overwrite=overwrite)
-    found = find_strangers(paths, embedder_id(), max_distance(embedder_id(), distance))
+    embedder = open_gallery(config).embedder
+    found = find_strangers(paths, embedder, max_distance(embedder, distance))
     remember_strangers(config.recognition.gallery_path, found)
     if output is not None and found:
         write_sheet(output, found)
@@ -108,13 +109,13 @@ def name(
     overrides: Overrides = None,
 ) -> None:
     """Enrol a stranger of the last `people strangers`; `streamer relabel` then names them in what was recorded."""
-    from streamer.build import embedder_id
+    from streamer.build import open_gallery
     from streamer.config import load_config
     from streamer.naming import name_stranger
 
     config = load_config(config_file, overrides or (), flags={"recognition.gallery": gallery})
     path = config.recognition.gallery_path
-    naming = name_stranger(path, embedder_id(), number, person)
+    naming = name_stranger(path, open_gallery(config).embedder, number, person)
     looks = "1 look" if naming.looks == 1 else f"{naming.looks} looks"
     if not naming.was_known:
         told = f"stranger {number} is {naming.name} now, enrolled with {looks} in {path}"
