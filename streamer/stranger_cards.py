@@ -12,7 +12,7 @@ import numpy as np
 from streamer.fonts import TextRenderer, clean_text
 from streamer.pictures import UInt8
 from streamer.sinks.files import PartFile, write_error
-from streamer.strangers import Stranger, StrangerTrack
+from streamer.strangers import Stranger
 
 SHEET_SUFFIXES = (".png",)
 MAX_CARDS = 200  # a sheet of these is 10,000 px high; whoever is seen longest comes first
@@ -35,16 +35,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest / 10:04.1f}" if hours else text
 
 
-def seen_first(track: StrangerTrack) -> str:
-    """Say where and when a track begins."""
-    return f"{track.path.name} {clock(track.track.first_seconds)}"
+def first_seen(stranger: Stranger) -> str:
+    """Say where and when a stranger is seen first."""
+    return f"{stranger.tracks[0].path.name} {clock(stranger.tracks[0].track.first_seconds)}"
 
 
 def last_seen(stranger: Stranger) -> str:
     """Say where and when a stranger is seen last."""
-    at_the_end = [track for track in stranger.tracks if track.path == stranger.tracks[-1].path]
-    last = max(at_the_end, key=lambda track: track.track.last_seconds)
-    return f"{last.path.name} {clock(last.track.last_seconds)}"
+    return f"{stranger.last.path.name} {clock(stranger.last.track.last_seconds)}"
 
 
 def write_sheet(path: Path, strangers: Sequence[Stranger]) -> None:
@@ -86,7 +84,7 @@ def _card(stranger: Stranger, text: TextRenderer) -> UInt8:
     lines = [
         (f"Stranger {stranger.number}", _TITLE, _ACCENT),
         (f"{stranger.seconds:.1f} s in {tracks}", _TEXT, _INK),
-        (f"first  {seen_first(stranger.tracks[0])}", _TEXT, _FAINT),
+        (f"first  {first_seen(stranger)}", _TEXT, _FAINT),
         (f"last  {last_seen(stranger)}", _TEXT, _FAINT),
     ]
     height = 2 * _PAD + _CROP + 8 + sum(text.line_height(size) + 3 for _, size, _ in lines)

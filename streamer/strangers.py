@@ -72,6 +72,12 @@ class Stranger:
         return sum(track.seconds for track in self.tracks)
 
     @property
+    def last(self) -> StrangerTrack:
+        """The track in which they are seen last: of those in the last file, the one that ends last."""
+        in_last_file = [track for track in self.tracks if track.path == self.tracks[-1].path]
+        return max(in_last_file, key=lambda track: track.track.last_seconds)
+
+    @property
     def crop(self) -> bytes | None:
         """JPEG of the best look; None: no crop is recorded."""
         best = max(self.tracks, key=lambda track: (track.track.crop is not None, track.quality))

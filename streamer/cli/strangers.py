@@ -58,9 +58,9 @@ def strangers(
         check_output(output, sources=paths, suffixes=SHEET_SUFFIXES, overwrite=overwrite)
     embedder = open_gallery(config).embedder
     found = find_strangers(paths, embedder, max_distance(embedder, distance))
-    remember_strangers(config.recognition.gallery_path, found)
     if output is not None and found:
         write_sheet(output, found)
+    remember_strangers(config.recognition.gallery_path, found)
     if as_json:
         typer.echo(json.dumps([_row(stranger) for stranger in found], indent=2, ensure_ascii=False))
         return
@@ -71,19 +71,18 @@ def strangers(
 
 
 def _row(stranger: Stranger) -> dict[str, object]:
-    first, last = stranger.tracks[0], stranger.tracks[-1]
-    last_seconds = max(one.track.last_seconds for one in stranger.tracks if one.path == last.path)
+    first, last = stranger.tracks[0], stranger.last
     return {
         "number": stranger.number,
         "seconds": round(stranger.seconds, 3),
         "first_seen": {"file": str(first.path), "pts_seconds": first.track.first_seconds},
-        "last_seen": {"file": str(last.path), "pts_seconds": last_seconds},
+        "last_seen": {"file": str(last.path), "pts_seconds": last.track.last_seconds},
         "tracks": [{"file": str(one.path), "track_id": one.track.track_id} for one in stranger.tracks],
     }
 
 
 def _print(found: Sequence[Stranger]) -> None:
-    from streamer.stranger_cards import last_seen, seen_first
+    from streamer.stranger_cards import first_seen, last_seen
 
     if not found:
         typer.echo("no stranger: every face that was looked at has a name")
@@ -93,7 +92,7 @@ def _print(found: Sequence[Stranger]) -> None:
             str(stranger.number),
             str(len(stranger.tracks)),
             f"{stranger.seconds:.1f}",
-            seen_first(stranger.tracks[0]),
+            first_seen(stranger),
             last_seen(stranger),
         ]
         for stranger in found
