@@ -21,8 +21,8 @@ from streamer.recorded import (
     RecordedHeader,
     RecordedSummary,
     RecordedTrack,
-    record_of,
 )
+from streamer.recorded_fields import record_of
 
 # A frame with a thousand faces has half a megabyte, a track with all its looks a tenth. What is longer is no line of
 # ours, and would fill the memory.

@@ -208,6 +208,24 @@ def test_any_name_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     assert frame.faces[0].name == name
 
 
+@pytest.mark.timeout(30)
+def test_whatever_bytes_are_damaged_it_is_read_or_told_in_one_line(recording: Path) -> None:
+    content = recording.read_bytes()
+    random = np.random.default_rng(7)
+    told: list[str] = []
+    for _ in range(400):
+        damaged = bytearray(content)
+        for place in random.integers(0, len(content), random.integers(1, 4)):
+            damaged[place] = random.integers(0, 256)
+        recording.write_bytes(damaged)
+        try:
+            list(read_lines(recording))
+        except SourceOpenError as error:
+            told.append(str(error))
+    assert len(told) > 100
+    assert all(message.isprintable() for message in told)
+
+
 def test_an_absent_file_a_folder_and_a_pipe_are_told(tmp_path: Path) -> None:
     assert "does not exist" in message(tmp_path / "none.jsonl")
     assert "cannot be read" in message(tmp_path)
