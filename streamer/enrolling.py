@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from streamer import build
 from streamer.config import Config
-from streamer.errors import GalleryError, printable
+from streamer.errors import GalleryError, UsageError, printable
 from streamer.photos import PICTURE_SUFFIXES
 from streamer.pictures import BgrPicture
 from streamer.recognition.enrol import Enrolment, EnrolmentReport, OnPhoto, check_all_enrolled
@@ -18,6 +20,7 @@ from streamer.recognition.people import clean_name
 from streamer.recognition.people_folders import PeopleFolder, PersonPhotos, Still, find_pictures
 from streamer.recognition.photo_reader import ChooseFace, PhotoReader, RefusedError, largest_face, no_face, open_photo
 from streamer.recognition.thresholds import with_strangers
+from streamer.recorded_tracks import read_tracks
 from streamer.types import Float32
 
 # A person who turns their head shows another side after about so long; a minute of that is plenty.
@@ -162,8 +165,6 @@ def stranger_vectors(
     Raises:
         GalleryError: None can be used.
     """
-    import numpy as np
-
     reader = photo_reader(models, EnrolmentChoices(largest_face))
     vectors = []
     for picture in pictures:
@@ -186,6 +187,22 @@ def look_alike_of_photo(config: Config, photo: Path, choose: ChooseFace) -> Floa
         return reader.read(photo).vector
     except RefusedError as error:
         raise GalleryError(f"{printable(photo)}: {error}; give a photo that shows the face") from error
+
+
+def look_alike_of_track(config: Config, results: Path, track_id: int) -> Float32:
+    """Return the (D,) float32 unit vector of a recorded track, the mean of its looks by their quality.
+
+    Raises:
+        StreamerError: The results file has no such track, or no looks; see `read_tracks`.
+    """
+    found = read_tracks(results, build.embedder_id(config))
+    track = found.tracks.get(track_id)
+    if track is None or not track.looks:
+        raise UsageError(
+            f"{printable(results)} has no track {track_id} with looks; its track lines name those there are"
+        )
+    mean = np.sum([look.quality * look.vector for look in track.looks], axis=0)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-6), np.float32)
 
 
 def prepare_crops(

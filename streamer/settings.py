@@ -136,7 +136,7 @@ class RecognitionSettings(Section):
     """Folder of the enrolled people; null: `gallery` in the user's data directory."""
     matcher_file: LocalPath | None = None
     """File that `streamer train` wrote, in place of gallery and matcher; null: the gallery's people are named."""
-    false_accept_rate: float = Field(default=0.003, gt=0, le=0.5)
+    false_accept_rate: float = Field(default=0.01, gt=0, le=0.5)
     """Share of strangers that may be given a name; the threshold is chosen for it and for the gallery."""
     similarity_threshold: float | None = Field(default=None, ge=-1, le=1)
     """Cosine similarity from which a face is named; null: chosen by false_accept_rate."""

@@ -13,6 +13,7 @@ import pytest
 
 from streamer import build
 from streamer.cli import main
+from streamer.config import Config
 from streamer.pictures import UInt8
 from tests.drawn import photos_of, two_people_scene, write_video
 from tests.recorded import Shown, frame_result, named, names_in, objects_in, unit, write_results
@@ -149,7 +150,7 @@ class TestRedraw:
 
 def made(path: str, name: str | None = None) -> Path:
     frames = [frame_result(at, [Shown(1, named(name), unit(1))]) for at in range(3)]
-    return write_results(Path(path), frames, embedder=build.recorded_embedder())
+    return write_results(Path(path), frames, embedder=build.recorded_embedder(Config()))
 
 
 class TestCommands:

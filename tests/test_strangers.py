@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from streamer import strangers as strangers_module
+from streamer.cards import Card, sheet, write_sheet
 from streamer.errors import GalleryError, SourceOpenError, UsageError
 from streamer.naming import MAX_ENROLLED_LOOKS, SourcedLook, best_looks, name_stranger, person_of
 from streamer.recognition.gallery import EmbedderId, load_gallery
 from streamer.recorded import RecordedEmbedder, RecordedLook
 from streamer.sinks.files import PartFile
-from streamer.stranger_cards import clock, sheet, write_sheet
+from streamer.stranger_cards import clock, stranger_card
 from streamer.strangers import Stranger, cluster, find_strangers, max_distance, mean_vector
 from streamer.strangers_file import STRANGERS_NAME, load_strangers, remember_strangers
 from streamer.types import Float32
@@ -286,18 +287,26 @@ class TestNaming:
         assert person_of("Ana", taken).sources == tuple(one.source for one in taken)
 
 
+def cards_of(found: Sequence[Stranger]) -> list[Card]:
+    return [stranger_card(stranger) for stranger in found]
+
+
+def width(found: Sequence[Stranger]) -> int:
+    return int(sheet("strangers", cards_of(found)).shape[1])
+
+
 class TestCards:
     def test_each_stranger_has_a_card_with_the_best_crop(self, tmp_path: Path) -> None:
         people = [(number, unit(*[0] * (number - 1), 1)) for number in range(1, 7)]
         path = video(tmp_path / "a <b>.jsonl", *people)
         found = find_strangers([path], NET, 0.06)
-        write_sheet(tmp_path / "cards.png", found)
+        write_sheet(tmp_path / "cards.png", "strangers", cards_of(found))
         picture = cv2.imread(str(tmp_path / "cards.png"))
         assert picture is not None
         for number in range(1, 7):  # a crop's shade is its track's, see tests/recorded.py
             assert (np.abs(picture.astype(int) - 40 * number).max(axis=2) < 3).sum() > 30_000
         assert stat.S_IMODE((tmp_path / "cards.png").stat().st_mode) == 0o600
-        assert sheet(found[:1]).shape[1] < sheet(found[:3]).shape[1] < sheet(found).shape[1]
+        assert width(found[:1]) < width(found[:3]) < width(found)
 
     def test_a_stranger_without_a_crop_or_with_a_damaged_one_has_a_card_too(self, tmp_path: Path) -> None:
         path = video(tmp_path / "a.jsonl", (1, ANA))
@@ -305,7 +314,7 @@ class TestCards:
         crop = text.split('"crop":')[1].split("}")[0]
         for other in ("null", '"/9j/AAAA"'):
             path.write_text(text.replace(f'"crop":{crop}', f'"crop":{other}'), encoding="utf-8")
-            assert sheet(find_strangers([path], NET, 0.06)).shape[2] == 3
+            assert sheet("", cards_of(find_strangers([path], NET, 0.06))).shape[2] == 3
 
     @pytest.mark.parametrize(
         ("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (83.04, "1:23.0"), (3723.5, "1:02:03.5")]

@@ -15,7 +15,20 @@ from typing import Annotated, cast
 
 import typer
 
-from streamer.cli import bench, config, demo, doctor, evaluate, image, models, people, process, relabel, strangers, train
+from streamer.cli import (
+    bench,
+    config,
+    demo,
+    doctor,
+    evaluate,
+    image,
+    models,
+    people,
+    process,
+    relabel,
+    strangers,
+    train,
+)
 from streamer.cli.libraries import explain_import_error
 from streamer.cli.options import INTERRUPTED
 from streamer.cli.output import LogLevel, print_error, set_up_logging

@@ -74,7 +74,7 @@ def import_people(
     choices = EnrolmentChoices(face_chooser(largest), accept_doubtful, skip_unusable)
     with _reported(total) as on_photo:
         report, saved = enrol_into(config, folder, choices, on_photo=on_photo)
-    _print_outcome(report, saved, config.recognition.gallery_path)
+    _print_outcome(report, saved, config)
 
 
 def _import_file(path: Path, config: Config) -> None:
@@ -88,7 +88,7 @@ def _import_file(path: Path, config: Config) -> None:
     )
     for person in brought.people:
         typer.echo(printable(f"{person.name}: {len(person.embeddings)} photos in the file"))
-    _print_total(saved, config.recognition.gallery_path)
+    _print_total(saved, config)
 
 
 def add_person(
@@ -137,7 +137,7 @@ def add_person(
     choices = EnrolmentChoices(face_chooser(largest), accept_doubtful)
     with _reported(len(person.paths) + len(person.stills)) as on_photo:
         report, saved = enrol_into(config, PeopleFolder((person,)), choices, on_photo=on_photo)
-    _print_outcome(report, saved, config.recognition.gallery_path)
+    _print_outcome(report, saved, config)
 
 
 def prepare(
@@ -153,9 +153,7 @@ def prepare(
     """Write the aligned face of each photo that could be enrolled, to be looked through before `people import`."""
     from streamer.config import load_config
 
-    config = load_config(
-        config_file, overrides or (), flags={"runtime.device": device, "runtime.backend": backend}
-    )
+    config = load_config(config_file, overrides or (), flags={"runtime.device": device, "runtime.backend": backend})
     from streamer.enrolling import EnrolmentChoices, prepare_crops
     from streamer.recognition.people_folders import find_people
 
@@ -208,7 +206,7 @@ def _print_refusal(name: str, path: Path, reason: str | None) -> None:
         typer.echo(printable(f"{name}: {path.name}: not used: {reason}"))
 
 
-def _print_outcome(report: EnrolmentReport, saved: Gallery, path: Path) -> None:
+def _print_outcome(report: EnrolmentReport, saved: Gallery, config: Config) -> None:
     for photo in report.photos:
         if photo.is_late:
             _print_refusal(photo.name, photo.path, photo.reason)
@@ -221,12 +219,15 @@ def _print_outcome(report: EnrolmentReport, saved: Gallery, path: Path) -> None:
             known = f", {person.known} known already" if person.known else ""
             refused = f", {person.refused} not used" if person.refused else ""
             typer.echo(printable(f"{person.name}: {person.enrolled} enrolled{known}{refused}"))
-    _print_total(saved, path)
+    _print_total(saved, config)
 
 
-def _print_total(saved: Gallery, path: Path) -> None:
+def _print_total(saved: Gallery, config: Config) -> None:
+    from streamer.cli.trust import MOST_ROWS, print_expectations
     from streamer.recognition.thresholds import knows_strangers
 
-    typer.echo(printable(f"{len(saved.people)} people with {saved.photo_count} photos in {path}"))
+    typer.echo(
+        printable(f"{len(saved.people)} people with {saved.photo_count} photos in {config.recognition.gallery_path}")
+    )
     if saved.people and knows_strangers(saved):
-        print_expectations(saved, DEFAULT_ROWS)
+        print_expectations(saved, config.recognition.false_accept_rate, MOST_ROWS)

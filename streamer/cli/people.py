@@ -1,4 +1,4 @@
-"""`streamer people list|rename|merge|forget|export`: who is known; the other commands are in enrolment.py and trust.py."""
+"""`streamer people list|rename|merge|forget|export`: who is known. More commands are in enrolment, trust, strangers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamer.cli import enrolment, trust
-from streamer.cli.options import AsJson, ConfigFile, GalleryFolder, Overrides
+from streamer.cli.options import AsJson, ConfigFile, GalleryFolder, Overrides, Overwrite
 from streamer.cli.output import print_table, printable
-from streamer.errors import GalleryError
+from streamer.errors import UsageError
 
 if TYPE_CHECKING:
     from streamer.config import Config
@@ -66,19 +66,99 @@ def rename(
     overrides: Overrides = None,
 ) -> None:
     """Give a person another name."""
-    import dataclasses
-
     from streamer.build import embedder_id
     from streamer.recognition.gallery import clean_name, edit_gallery, load_gallery
 
     config = _config(gallery, config_file, overrides)
     path, cleaned = config.recognition.gallery_path, clean_name(new_name)
     load_gallery(path, embedder_id(config)).person(name)
-
-    def renamed(current):  # type: ignore[no-untyped-def]
-        if cleaned in current.names:
-            raise GalleryError(f"{cleaned} is known already; to put both together: people merge")
-        return current.with_replaced(name, dataclasses.replace(current.person(name), name=cleaned))
-
-    edit_gallery(path, embedder_id(config), renamed)
+    edit_gallery(path, embedder_id(config), lambda current: current.with_renamed(name, cleaned))
     typer.echo(printable(f"{name} is called {cleaned} now; streamer relabel changes what was recorded"))
+
+
+@app.command("merge")
+def merge(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME OTHER...", help="Who stays, and who are the same person.")
+    ],
+    gallery: GalleryFolder = None,
+    config_file: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Put the photos of people who are one person together, under the first name."""
+    from streamer.build import embedder_id
+    from streamer.recognition.gallery import edit_gallery, load_gallery
+
+    if len(names) < 2:
+        raise UsageError("people merge needs the name that stays and at least one other; see people list")
+    config = _config(gallery, config_file, overrides)
+    path = config.recognition.gallery_path
+    load_gallery(path, embedder_id(config))
+    saved = edit_gallery(path, embedder_id(config), lambda current: current.with_merged(names[0], names[1:]))
+    typer.echo(printable(f"{names[0]} has {len(saved.person(names[0]).embeddings)} photos now"))
+
+
+@app.command("forget")
+def forget_person(
+    name: KnownName,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-recordings",
+            metavar="DIR",
+            help="Take them out of all results files in this folder, too; default: only out of the gallery.",
+        ),
+    ] = None,
+    gallery: GalleryFolder = None,
+    config_file: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Remove a person and every copy of their vectors and thumbnails, and verify that none is left."""
+    from streamer.recognition.gallery import forget, load_gallery
+
+    config = _config(gallery, config_file, overrides)
+    path = config.recognition.gallery_path
+    if recordings is not None and not recordings.is_dir():
+        raise UsageError(f"--from-recordings {recordings} is no folder; name the one that holds the results files")
+    vectors = load_gallery(path).person(name).embeddings
+    left = forget(path, name)
+    typer.echo(
+        printable(
+            f"{name} is forgotten: no vector and no picture of theirs is left in {path}; "
+            f"{len(left.people)} people remain"
+        )
+    )
+    if recordings is None:
+        typer.echo("results files, videos, and files of people export are as they were; see --from-recordings")
+        return
+    from streamer.forgetting import forget_in_recordings
+
+    report = forget_in_recordings(recordings, name, vectors=vectors, gallery=path)
+    typer.echo(
+        printable(
+            f"{report.tracks} tracks of theirs are out of {len(report.changed)} of {report.searched} results files "
+            f"in {recordings}, each read again; videos show what was drawn: process --redraw draws them anew"
+        )
+    )
+
+
+@app.command("export")
+def export(
+    target: Annotated[Path, typer.Argument(metavar="FILE.people", help="The file to write.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Whom to write; default: everybody.")
+    ] = None,
+    overwrite: Overwrite = False,
+    gallery: GalleryFolder = None,
+    config_file: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write people to one file, which `people import` reads elsewhere. It holds biometric data: keep it safe."""
+    from streamer.build import embedder_id
+    from streamer.recognition.gallery import load_gallery
+    from streamer.recognition.portable import export_people
+
+    config = _config(gallery, config_file, overrides)
+    known = load_gallery(config.recognition.gallery_path, embedder_id(config))
+    written = export_people(known, names or [], target, overwrite=overwrite)
+    typer.echo(printable(f"{len(written.people)} people with {written.photo_count} photos written to {target}"))

@@ -58,5 +58,3 @@ def tell(path: Path, report: RunReport, outputs: Sequence[Path], overwrite: bool
         rate = f"{report.stats.frames} frames at {report.stats.fps:.1f} fps{skipped}"
         typer.echo(printable(f"{path}: {rate}; wrote {written}"))
     return INTERRUPTED if report.is_interrupted else 0
-
-

@@ -44,10 +44,11 @@ def strangers(
 ) -> None:
     """Gather faces without a name into people, over any number of videos; `people name` then names one."""
     from streamer.build import open_gallery
+    from streamer.cards import MAX_CARDS, SHEET_SUFFIXES, write_sheet
     from streamer.cli.inputs import expand, make_folders
     from streamer.config import load_config
     from streamer.sinks.files import check_output
-    from streamer.stranger_cards import MAX_CARDS, SHEET_SUFFIXES, write_sheet
+    from streamer.stranger_cards import stranger_card
     from streamer.strangers import find_strangers, max_distance
     from streamer.strangers_file import remember_strangers
 
@@ -59,7 +60,8 @@ def strangers(
     embedder = open_gallery(config).embedder
     found = find_strangers(paths, embedder, max_distance(embedder, distance))
     if output is not None and found:
-        write_sheet(output, found)
+        title = "1 stranger" if len(found) == 1 else f"{len(found)} strangers"
+        write_sheet(output, title, [stranger_card(stranger) for stranger in found[:MAX_CARDS]])
     remember_strangers(config.recognition.gallery_path, found)
     if as_json:
         typer.echo(json.dumps([_row(stranger) for stranger in found], indent=2, ensure_ascii=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 
@@ -127,6 +127,14 @@ class Person:
         vectors = np.concatenate([self.look_alikes, vector[None]])
         return replace(self, look_alikes=vectors, look_alike_sources=(*self.look_alike_sources, source))
 
+    def photos_like(self, vector: Float32) -> int:
+        """Return how many photos are more like a (D,) unit vector than like the mean of the others."""
+        if len(self.embeddings) == 1:
+            return 0
+        others = self.embeddings.sum(axis=0) - self.embeddings
+        own = (others * self.embeddings).sum(axis=1) / np.maximum(np.linalg.norm(others, axis=1), 1e-6)
+        return int((self.embeddings @ vector > own).sum())
+
     def _joined(self, other: Person) -> Person:
         return replace(
             self._with_look_alikes_of(other),
@@ -225,6 +233,28 @@ class Gallery:
         """Return the gallery with another person in the place of one. Raises GalleryError as `person` does."""
         old = self.person(name)
         return self._of(person if p is old else p for p in self.people)
+
+    def with_renamed(self, name: str, new_name: str) -> Gallery:
+        """Return the gallery with another name for a person.
+
+        Raises:
+            GalleryError: Nobody has that name, or the new one is taken or no name.
+        """
+        person, cleaned = self.person(name), clean_name(new_name)
+        if cleaned in self.names:
+            raise GalleryError(f"{printable(cleaned)!r} is known already; `people merge` puts two people together")
+        return replace(self, people=tuple(replace(p, name=cleaned) if p is person else p for p in self.people))
+
+    def with_merged(self, name: str, others: Sequence[str]) -> Gallery:
+        """Return the gallery with the photos of others given to a person. Raises GalleryError as `person` does."""
+        merged, gone = self.person(name), [self.person(other) for other in others]
+        if any(other is merged for other in gone):
+            raise GalleryError(f"{printable(merged.name)!r} cannot be merged with themselves; give two names")
+        kept = [person for person in self.people if person not in gone]
+        together = merged
+        for other in gone:
+            together = together.with_photos(other)
+        return self._of(together if person is merged else person for person in kept)
 
     def without_calibration(self) -> Gallery:
         """Return the gallery with its thresholds to be worked out anew."""

@@ -20,7 +20,7 @@ from streamer.recognition.photo_vectors import photo_vectors
 from streamer.stages import Crops, Detector, Embedder
 from streamer.types import Faces, Float32
 
-_THUMBNAIL_PIXELS, _THUMBNAIL_QUALITY = 80, 80
+_THUMBNAIL_PIXELS, _THUMBNAIL_QUALITY = 96, 75
 
 
 class RefusedError(Exception):

@@ -10,9 +10,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from streamer.geometry import aligned_crop
 from streamer.pictures import Picture, UInt8
-from streamer.recognition.dlib_resnet import CROP_SIZE, TEMPLATE
+from streamer.recognition.dlib_resnet import CROP_SIZE
+from streamer.recognition.templates import DLIB
 from streamer.stages import Crops
 from streamer.types import Float32
 
@@ -47,7 +47,7 @@ class AlignedCrops:
 
     def crop(self, picture: Picture, landmarks: Float32) -> Crops:
         """Cut the aligned crop of one face, (150, 150, 3) uint8 BGR, by its (5, 2) landmarks."""
-        return aligned_crop(picture, landmarks, TEMPLATE, CROP_SIZE)
+        return DLIB.crop(picture, landmarks)
 
 
 class PixelEmbedder(AlignedCrops):
