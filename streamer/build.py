@@ -19,8 +19,9 @@ from streamer.config import Config
 from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
-from streamer.embedders import EMBEDDER_WEIGHTS, build_embedder, has_population_model
+from streamer.embedders import EMBEDDER_WEIGHTS, build_embedder
 from streamer.embedders import embedder_id as embedder_id
+from streamer.embedders import has_population_model as has_population_model
 from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.errors import UsageError, printable
 from streamer.gaps import SpanPolicy

@@ -83,7 +83,10 @@ class Tracker(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns face crops into vectors in which the same person lies close. Implementation: recognition/dlib_resnet."""
+    """Turns face crops into vectors in which the same person lies close.
+
+    Implementations: recognition/dlib_resnet, facenet_resnet, onnx_openvino; all of them recognition/aligned.
+    """
 
     @property
     def dimension(self) -> int:

@@ -180,7 +180,7 @@ _ALL = (
         "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
         "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
         111_898_327,
-        "facenet-pytorch's release v2.2.9 (converted from David Sandberg's facenet)",
+        "facenet-pytorch's release v2.2.9 (converted from David Sandberg's facenet, trained on VGGFace2)",
     ),
     Weights(
         name="emotion-ferplus",
