@@ -2,7 +2,7 @@
 
 All that the default configuration needs comes with installed packages; what does not is optional, and fetched only when
 a user asks for it (`streamer.downloads`). A net never runs on random weights: whoever loads one asks `locate` for its
-path, which compares size and sha256 first (about 10 ms for the largest that comes with a package, 80 ms for others).
+path, which compares size and sha256 first (about 10 ms for the largest that comes with a package, 0.2 s for facenet's).
 """
 
 from __future__ import annotations

@@ -8,18 +8,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamer import cli
+from streamer import weights as registry
 from streamer.cli import doctor, transfers
+from streamer.cli.probes import Probe
 from streamer.recognition.facenet_openvino import OpenVinoFacenet
 from streamer.recognition.facenet_resnet import FacenetEmbedder
 from streamer.weights import WEIGHTS, Weights
 from tests import facenet
 from tests.file_server import Play, serving
+from tests.onnx_nets import Conv
 
 CONTENT = np.random.default_rng(4).bytes(200_000)
 
@@ -141,6 +145,29 @@ def test_doctor_is_content_without_optional_weights(register: Register) -> None:
     register("http://127.0.0.1:9/tiny.pt")
     (weights,) = [check for check in doctor.run_checks(None, ()) if check.name == "weights"]
     assert (weights.state, weights.detail) == ("ok", "packaged: all good")
+
+
+@pytest.mark.timeout(60)
+def test_doctor_misses_the_weights_of_the_embedder_that_is_set(
+    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = register("http://127.0.0.1:9/tiny.pt")
+    libraries = ("opencv", "fonts", "pyav", "torch", "openvino")
+    monkeypatch.setattr("streamer.cli.probes.run_probes", lambda: dict.fromkeys(libraries, Probe(error="not run here")))
+    known = {"packaged": registry.WEIGHTS["packaged"], facenet.NAME: replace(tiny, name=facenet.NAME)}
+    monkeypatch.setattr("streamer.weights.WEIGHTS", known)
+
+    def detail(*overrides: str) -> str:
+        (weights,) = [check for check in doctor.run_checks(None, overrides) if check.name == "weights"]
+        return f"{weights.state}: {weights.detail}"
+
+    assert detail() == "ok: packaged: all good"
+    assert "fetch it: streamer models fetch" in detail(f"embedder.kind={facenet.NAME}")
+    path = tmp_path / "mine.onnx"
+    onnx = ("embedder.kind=onnx", f"embedder.path={path}")
+    assert detail(*onnx).startswith(f"problem: the ONNX file {path} (embedder.path) is absent")
+    path.write_bytes(Conv().content())
+    assert detail(*onnx) == f"ok: packaged, {path}: all good"
 
 
 _PROGRAM = """
