@@ -99,6 +99,8 @@ class Client:
                 f"{file.name} cannot be fetched: {file.host} answers {error.code} ({printable(error.reason)}); "
                 f"{_ELSEWHERE}"
             ) from error
+        except (ValueError, http.client.InvalidURL) as error:
+            raise WeightsError(f"{file.host} sends us on to what is no address; {_ELSEWHERE}") from error
         except (urllib.error.URLError, http.client.HTTPException) as error:
             raise PassingError(_told(error.reason if isinstance(error, urllib.error.URLError) else error)) from error
         except (ConnectionError, TimeoutError) as error:  # before the headers were whole
@@ -170,12 +172,23 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         """Return the request to go on with; urllib itself has refused what is not http, https or ftp."""
         scheme = urlsplit(newurl).scheme.lower()
         if scheme not in ("https", urlsplit(req.full_url).scheme):
-            fp.close()
             raise WeightsError(
                 f"{host_of(req.full_url)} sends us on to an address of the kind {printable(scheme)!r}, which is not "
                 f"followed; {_ELSEWHERE}"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> object:
+        """Follow; where that fails urllib would leave the first connection open."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except BaseException:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _opener(proxy: str | None) -> urllib.request.OpenerDirector:
@@ -190,6 +203,7 @@ def _opener(proxy: str | None) -> urllib.request.OpenerDirector:
         urllib.request.ProxyHandler(proxies),
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
+        urllib.request.UnknownHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
         _SafeRedirects(),

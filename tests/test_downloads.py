@@ -224,6 +224,12 @@ class TestRefused:
         assert "not followed" in message or "not allowed" in message
         assert len(server.asked) == 1
 
+    @pytest.mark.parametrize("location", ["http://[", "http://host:port/", f"http://{'x' * 70}.invalid/"])
+    def test_being_sent_on_to_what_is_no_address(self, tmp_path: Path, location: str) -> None:
+        with serving(CONTENT, Play(status=302, location=location)) as server:
+            assert "no address" in failed(wanted(tmp_path, server.url))
+        assert len(server.asked) == 1
+
     def test_being_sent_in_circles(self, tmp_path: Path) -> None:
         with serving(CONTENT, Play(status=302, location="/net.bin")) as server:
             assert "answers 302" in failed(wanted(tmp_path, server.url))
@@ -273,6 +279,14 @@ class TestProxy:
         assert "403" in message
         assert "secret" not in message
         assert server.asked == [("weights.invalid:443", None)]
+
+    @pytest.mark.parametrize("variable", ["http_proxy", "https_proxy"])
+    def test_of_a_kind_that_is_not_known_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+    ) -> None:
+        monkeypatch.setenv(variable, "socks5://ana:secret@127.0.0.1:9")
+        message = failed(wanted(tmp_path, f"{variable.removesuffix('_proxy')}://weights.invalid/net.bin"))
+        assert "secret" not in message
 
     @pytest.mark.parametrize(
         "proxy", ["", "nonsense", "socks5://ana:secret@host:1", "http://", "http://host:port", "http://h:0"]

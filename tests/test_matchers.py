@@ -353,7 +353,7 @@ class TestCalibration:
         """The population's own strangers, fewer than asked for, because the tails of real ones are fatter."""
         (strangers,) = dlib_population().drawn(20_000, 20_000, seed=77)
         gallery = dlib_people(people, photos, seed=5)
-        for rate, least, most in ((0.05, 0.045, 0.055), (0.01, 0.007, 0.011), (0.001, 0.0002, 0.0011)):
+        for rate, least, most in ((0.05, 0.041, 0.059), (0.01, 0.007, 0.011), (0.001, 0.0002, 0.0011)):
             accepted = share_named(CosineMatcher(gallery, false_accept_rate=rate), strangers)
             assert least <= accepted <= most
 
@@ -441,14 +441,12 @@ class TestPopulation:
         again = list(dlib_population().drawn(1000, 300, seed=4))
         np.testing.assert_array_equal(np.concatenate(parts), np.concatenate(again))
 
-    def test_the_shipped_model_holds_nobodys_vector(self) -> None:
-        """Each part is a spread of some fifty people: no centre is as near to a face as two photos of one person are."""
+    def test_each_part_of_the_shipped_model_is_a_spread_of_many_people(self) -> None:
+        """A part of few people would tell who they were."""
         population = dlib_population()
-        along = np.zeros((len(population.centres), population.dimension), np.float32)
-        along[:, : population.centres.shape[1]] = population.centres
-        centres = unit(population.mean + along @ population.basis)
-        (drawn,) = population.drawn(5000, 5000)
-        assert (drawn @ centres.T).max(axis=0).max() < 0.97
+        assert (population.weights * 1241).min() > 20
+        spreads = np.sqrt((population.roots**2).sum(axis=2))
+        assert spreads.min() > 0.005
 
     def test_too_few_people_are_no_population(self) -> None:
         with pytest.raises(ValueError, match="at least 50"):

@@ -83,6 +83,15 @@ class TestVectors:
         vectors = OnnxEmbedder(written(tmp_path, net.content()), recipe).embed(CROPS)
         assert np.allclose(vectors, usual, atol=1e-6)
 
+    def test_weights_that_are_listed_as_inputs_as_older_files_do_are_none(self, tmp_path: Path) -> None:
+        model: ModelProto = Conv().model()
+        model.ir_version = 3
+        for tensor in model.graph.initializer:
+            model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+        usual = OnnxEmbedder(written(tmp_path, Conv().content()), RECIPE).embed(CROPS)
+        vectors = OnnxEmbedder(written(tmp_path, model.SerializeToString()), RECIPE).embed(CROPS)
+        assert np.array_equal(vectors, usual)
+
     def test_half_precision_inputs_are_taken(self, tmp_path: Path) -> None:
         path = written(tmp_path, Conv(element=TensorProto.FLOAT16).content())
         usual = OnnxEmbedder(written(tmp_path / "..", Conv().content()), RECIPE).embed(CROPS)

@@ -113,7 +113,7 @@ def verify_models(
 
 @app.command("fetch")
 def fetch_models(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Optional weights, as `models list` has them.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Optional weights, as `models list` has them.")],
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="Take them from this file instead of the network; one NAME only."),

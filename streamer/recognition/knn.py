@@ -106,7 +106,7 @@ class KnnMatcher:
         return [self._identities(row, near) for row, near in zip(embeddings, neighbours, strict=True)]
 
     def _identities(self, embedding: Float32, near: npt.NDArray[np.intp]) -> list[Identity]:
-        """Return what the neighbours of one row say, whoever has most votes first."""
+        """Return what the neighbours of one row say, whoever has most votes first, nobody behind their look-alike."""
         # One row at a time, and photos in a fixed order, so that the last bits do not depend on the batch.
         near = np.sort(near)
         similarities = np.clip(self._photos[near] @ embedding, -1, 1)
@@ -114,6 +114,7 @@ class KnnMatcher:
         best_of = {int(owner): float(similarities[owners == owner].max()) for owner in owners}
         votes = Counter(int(owner) for owner in owners[similarities >= self._threshold])
         order = sorted(best_of, key=lambda owner: (-votes[owner], -best_of[owner], owner))
+        order = [owner for rank, owner in enumerate(order) if owner + len(self._names) not in order[:rank]]
         return [self._identity(owner, best_of, float(similarities.min()), is_named=votes[owner] > 0) for owner in order]
 
     def _identity(self, owner: int, best_of: dict[int, float], farthest: float, *, is_named: bool) -> Identity:
