@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -101,6 +101,6 @@ class FrameStages(Protocol):
         """Yield at most one frame a source at a time; batches come in the order in which they were planned."""
         ...
 
-    def label(self, some: Sequence[Followed]) -> list[FrameResult]:
-        """Return the results of what `follow` yielded, in that order."""
+    def label(self, some: Sequence[Followed]) -> Iterable[FrameResult]:
+        """Give the results of what `follow` yielded, in that order."""
         ...

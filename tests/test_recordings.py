@@ -14,7 +14,7 @@ import pytest
 from streamer import recordings
 from streamer.errors import SourceOpenError
 from streamer.recorded import RecordedEvent, RecordedFrame, RecordedHeader, RecordedSummary, RecordedTrack
-from streamer.recordings import read_header, read_lines
+from streamer.recordings import read_lines
 from streamer.types import EMOTIONS, Event
 from tests.recorded import EMBEDDER, Object, Shown, frame_result, named, unit, write_results
 
@@ -70,11 +70,6 @@ def test_what_the_sink_writes_comes_back(recording: Path) -> None:
 
 def test_the_lines_keep_their_bytes(recording: Path) -> None:
     assert b"".join(line.raw for line in read_lines(recording)) == recording.read_bytes()
-
-
-def test_the_header_alone_is_enough_of_a_file(recording: Path) -> None:
-    recording.write_bytes(recording.read_bytes().splitlines(keepends=True)[0])
-    assert read_header(recording).width == 64
 
 
 def test_a_cut_file_is_read_up_to_its_last_whole_line_wherever_it_is_cut(recording: Path) -> None:
