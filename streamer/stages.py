@@ -85,7 +85,7 @@ class Tracker(Protocol):
 class Embedder(Protocol):
     """Turns face crops into vectors in which the same person lies close.
 
-    Implementations: recognition/dlib_resnet, facenet_resnet and onnx_openvino, all of them recognition/aligned; pixels, cnn.
+    Implementations: recognition/dlib_resnet, facenet_resnet and onnx_openvino, all three recognition/aligned; pixels, cnn.
     """
 
     @property
