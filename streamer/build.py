@@ -31,7 +31,8 @@ from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
 from streamer.recognition.gallery import EmbedderId, Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
-from streamer.recognition.trained import Nets, file_sha256, load
+from streamer.recognition.trained import Nets, load
+from streamer.recognition.trained_file import file_sha256
 from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
