@@ -31,6 +31,8 @@ from streamer.recognition.trained_file import serialise
 from streamer.stages import Embedder
 from tests.chips import drawn_people, drawn_person, drawn_strangers, small_pixels
 
+pytestmark = pytest.mark.timeout(60)  # the first test that needs the matchers trains them
+
 NAMES = ("Ana", "Ben", "Chloé", "Đorđe")
 PHOTOS = 4
 NETS = Nets(face=lambda: small_pixels)
@@ -54,7 +56,6 @@ def saved(matchers: dict[Method, TrainedMatcher], tmp_path: Path) -> Path:
     return tmp_path / "some.matcher"
 
 
-@pytest.mark.timeout(60)
 @every_method
 class TestEveryMethod:
     def test_names_unseen_photos_of_those_it_learnt(

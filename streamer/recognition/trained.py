@@ -13,8 +13,9 @@ at the threshold that training chose by itself; AUROC of known faces against str
   knn                     99.8 %        99.2 %            .2 %             2.0 %    .9995     20
 
 A draw can be far off: of strangers 0 to 50, 7 to 79 and 0 to 6 % were named. 300 photos of strangers (`strangers`)
-bring that down to 7.9 % for knn-pixels (named right: 29.6 %) and .7 % for knn (99.1 %). The probability is as much too high as
-the strangers among the training photos are easier than real ones: expected calibration error .13, .14 and .05.
+bring that down to 7.9 % for knn-pixels (named right: 29.6 %) and .7 % for knn (99.1 %). Probabilities are too high by
+as much as the strangers in training, people whom fewer others are known beside, are easier than real ones: expected
+calibration error .13, .14 and .05.
 """
 
 from __future__ import annotations
