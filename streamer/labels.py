@@ -16,7 +16,7 @@ from streamer.emotion.smoothing import EmotionSmoother
 from streamer.recognition.vote import TrackEvidence, one_name_once, shorter_side, view_quality
 from streamer.stages import Embedder, EmotionClassifier, Matcher
 from streamer.stats import RunStats
-from streamer.types import Annotation, Emotion, Event, Float32, Frame, Identity, Track
+from streamer.types import Annotation, Emotion, Event, Float32, Frame, Identity, Look, Track
 
 # Times are compared with a millisecond of grace: 0.2 s is five frames at 25 fps also where they are rounded.
 _GRACE_SECONDS = 1e-3
@@ -43,6 +43,7 @@ class LabelPolicy:
         emotion_every_seconds: How often the emotion is read.
         emotion_smoothing_seconds: Time constant of the emotion.
         left_after_seconds: A track not seen for so long has left.
+        keep_looks: Each view that is embedded goes into its annotation.
     """
 
     embed_every_seconds: float = 0.4
@@ -58,14 +59,20 @@ class LabelPolicy:
     emotion_every_seconds: float = 0.12
     emotion_smoothing_seconds: float = 0.5
     left_after_seconds: float = 1.0
+    keep_looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """The two models that say who somebody is; they belong together."""
+    """The two models that say who somebody is; they belong together.
+
+    Attributes:
+        embedder: Looks at faces.
+        matcher: None: nobody is enrolled, so nobody is assessed, but looks are kept.
+    """
 
     embedder: Embedder
-    matcher: Matcher
+    matcher: Matcher | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class _Labels:
     dissents: int = 0  # looks in a row that said somebody else than the identity does
     identity: Identity | None = None
     emotion: Emotion | None = None
+    look: Look | None = None  # in the frame in hand
     announced_name: str | None = None
     is_new: bool = True
     embedded_seconds: float = -np.inf
@@ -210,6 +218,14 @@ class TrackLabeller:
         with self._stats.time("embed"):
             crops = np.stack([recognition.embedder.crop(view.frame.picture, view.landmarks) for view in due])
             vectors = recognition.embedder.embed(crops)
+        if self._policy.keep_looks:
+            for view, vector, crop in zip(due, vectors, crops, strict=True):
+                view.labels.look = Look(vector, view_quality(view.track), crop)
+        if recognition.matcher is None:
+            for view, vector in zip(due, vectors, strict=True):
+                view.labels.evidence.add(vector, view_quality(view.track))
+                view.labels.embedded_seconds = view.now
+            return
         for view, vector, look in zip(due, vectors, recognition.matcher.match(vectors), strict=True):
             quality = view_quality(view.track)
             if self._is_somebody_else(view.labels, look, quality):
@@ -248,7 +264,8 @@ class TrackLabeller:
         annotations, events = [], self._departed(frame)
         for view, identity in zip(views, identities, strict=True):
             events += _news(view, identity.name if identity is not None else None)
-            annotations.append(Annotation(view.track, identity, view.labels.emotion))
+            annotations.append(Annotation(view.track, identity, view.labels.emotion, view.labels.look))
+            view.labels.look = None
         return Labelled(tuple(annotations), tuple(events))
 
     def _departed(self, frame: Frame) -> list[Event]:

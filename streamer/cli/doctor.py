@@ -74,7 +74,7 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
         checks.check_cpu(cpus),
         checks.check_gpu(probes["torch"]),
         checks.check_nets(chosen),
-        checks.check_weights(list(WEIGHTS), verify),
+        checks.check_weights([one.name for one in WEIGHTS.values() if not (one.is_optional and one.is_absent)], verify),
         checks.check_configuration(lambda: load_config(config, overrides)),
         checks.check_gallery(gallery),
         checks.check_folder("data folder", gallery.parent),
