@@ -32,7 +32,8 @@ from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.gallery import Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
-from streamer.recognition.trained import Nets, file_sha256, load
+from streamer.recognition.trained import Nets, load
+from streamer.recognition.trained_file import file_sha256
 from streamer.recorded import RecordedEmbedder
 from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription

@@ -77,6 +77,17 @@ class TestCommand:
         assert "in/b.jpg: 1 face: unknown, happiness" in second
         assert read("in/result_a.png").shape == hopper.shape
 
+    def test_takes_the_photos_of_a_folder_but_not_earlier_results(
+        self, astronaut: UInt8, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write("in/a.png", astronaut)
+        (Path("in") / ".hidden.png").write_text("x")
+        for _ in range(2):
+            assert streamer("image", "in", "--overwrite") == 0
+            assert len(capsys.readouterr().out.splitlines()) == 1
+        Path("empty").mkdir()
+        assert streamer("image", "empty") == 3
+
     def test_writes_into_a_folder_or_to_a_file(self, people: Path, astronaut: UInt8) -> None:
         photo = write("in/a.png", astronaut)
         assert streamer("image", photo, "-o", "out/deep") == 0

@@ -102,7 +102,7 @@ class TestTrain:
             (["empty", "--method", "knn"], 6),
             ([photos, "--method", "svm"], 2),
             ([photos], 2),
-            ([photos, "--method", "knn", "-o", "x.txt"], 5),
+            ([photos, "--method", "knn", "-o", "empty"], 5),
             ([photos, "--method", "knn", "--strangers", "empty", "-o", "x.matcher"], 6),
             ([photos, "--method", "knn", "--false-accept-rate", "2"], 2),
         ):

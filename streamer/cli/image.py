@@ -22,18 +22,18 @@ from streamer.cli.options import (
     PeopleFolder,
 )
 from streamer.cli.output import print_error, printable
-from streamer.errors import StreamerError, UsageError
+from streamer.errors import SourceOpenError, StreamerError, UsageError
 
 if TYPE_CHECKING:
     from streamer.sinks.results import Json
     from streamer.stills import AnnotatedImage, ImageAnnotator
     from streamer.types import FrameResult
 
-_SUFFIX = ".png"
+_PREFIX, _SUFFIX = "result_", ".png"
 
 
 def image(
-    inputs: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photos, or patterns like *.jpg.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photos, folders, or patterns like *.jpg.")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -64,7 +64,7 @@ def image(
     }
     config = load_config(config_file, overrides or (), flags=flags)
     check_one_source_of_names(people, config.recognition.matcher_file)
-    paths = expand(inputs)
+    paths = [photo for path in expand(inputs) for photo in photos_in(path)]
     jobs = list(zip(paths, output_paths(paths, output), strict=True))
 
     from streamer.cli.progress import stop_on_signals
@@ -80,6 +80,26 @@ def image(
         code = _annotate_all(annotator, jobs, overwrite, stop.is_set, as_json)
     if code:
         raise typer.Exit(code)
+
+
+def photos_in(path: Path) -> list[Path]:
+    """Return the photos of a folder but for earlier results, by name, or the file itself.
+
+    Raises:
+        SourceOpenError: The folder holds none.
+    """
+    from streamer.photos import PICTURE_SUFFIXES
+
+    if not path.is_dir():
+        return [path]
+    photos = sorted(
+        entry
+        for entry in path.iterdir()
+        if entry.suffix.lower() in PICTURE_SUFFIXES and not entry.name.startswith((".", _PREFIX))
+    )
+    if not photos:
+        raise SourceOpenError(f"{printable(str(path))} holds no photo; give a folder of JPEG or PNG files")
+    return photos
 
 
 def output_paths(photos: Sequence[Path], output: Path | None) -> list[Path]:
@@ -99,7 +119,7 @@ def output_paths(photos: Sequence[Path], output: Path | None) -> list[Path]:
     taken: dict[Path, Path] = {}
     for photo in photos:
         folder = output if output is not None else photo.parent
-        path = folder / f"result_{photo.stem}{_SUFFIX}"
+        path = folder / f"{_PREFIX}{photo.stem}{_SUFFIX}"
         if path in taken:
             raise UsageError(f"{taken[path]} and {photo} would both be written to {path}; do them one by one")
         taken[path] = photo

@@ -132,7 +132,8 @@ def process(
         if people is not None:
             _check_only_job(jobs, overwrite)  # what is wrong is told before photos are looked at
             processor.gallery = enrolled(people, config, processor.models, stop)
-        processor.models.trained()  # a matcher file that cannot be used is told once, not for every video
+        if config.recognition.matcher_file is not None:
+            processor.models.trained()  # one that cannot be used is told once, not for every video
         code = _process_all(processor, jobs, overwrite, shown)
     if code:
         raise typer.Exit(code)

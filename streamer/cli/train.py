@@ -44,7 +44,7 @@ def train(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE.matcher", help="Default: recordings/DIR.METHOD.matcher."),
+        typer.Option("-o", "--output", metavar="FILE", help="Default: recordings/DIR.METHOD.matcher."),
     ] = None,
     strangers: Annotated[
         Path | None,
@@ -87,7 +87,7 @@ def train(
     find_people(folder)  # what is wrong with folder or output is told before the nets are loaded
     path = output if output is not None else DEFAULT_FOLDER / f"{folder.resolve().name}.{method}{_SUFFIX}"
     make_folders([path])
-    check_output(path, sources=[], suffixes=[_SUFFIX], overwrite=overwrite)
+    check_output(path, sources=[], suffixes=[path.suffix.lower()], overwrite=overwrite)
     with stop_on_signals() as stop:
         photos, others, net = _read(folder, strangers, config, stop)
         for note in photos.notes:
@@ -118,23 +118,34 @@ def _read(
 ) -> tuple[TrainingPhotos, Crops | None, FaceNet]:
     """Cut the faces of all photos, and return what computes dlib's net, too."""
     from streamer.build import Models
+    from streamer.cli.progress import share_meter
     from streamer.recognition.dlib_resnet import DlibEmbedder
+    from streamer.recognition.enrol import find_people
     from streamer.recognition.training_photos import people_crops, stranger_crops
 
     models = Models(config)
     detector, net = models.photo_detector(), models.nets().face()
     embedder = DlibEmbedder(net)
 
-    def told(report: PhotoReport) -> None:
-        _leave_if_asked(stop)
-        if report.reason is not None:
-            typer.echo(printable(f"{report.name}: {report.path.name}: not used: {report.reason}"))
+    paths = [path for person in find_people(folder).people for path in person.paths]
+    with share_meter("looking at photos") as show_photos:
 
-    photos = people_crops(folder, detector, embedder, on_photo=told)
-    others = None
-    if strangers is not None:
-        others = stranger_crops(strangers, detector, embedder, on_done=lambda _done, _all: _leave_if_asked(stop))
-    return photos, others, net
+        def tell(report: PhotoReport) -> None:
+            _leave_if_asked(stop)
+            show_photos((paths.index(report.path) + 1) / len(paths))
+            if report.reason is not None:
+                typer.echo(printable(f"{report.name}: {report.path.name}: not used: {report.reason}"))
+
+        photos = people_crops(folder, detector, embedder, on_photo=tell)
+    if strangers is None:
+        return photos, None, net
+    with share_meter("looking at strangers") as show:
+
+        def go_on(done: int, count: int) -> None:
+            _leave_if_asked(stop)
+            show(done / count)
+
+        return photos, stranger_crops(strangers, detector, embedder, on_done=go_on), net
 
 
 def _leave_if_asked(stop: StopRequest) -> None:

@@ -3,13 +3,23 @@
 knn-pixels: the five nearest photos by their pixels vote. knn: the same by dlib's face vectors. cnn: a small net trained
 from scratch on the photos. `Identity.similarity` is a cosine in each method's own vectors, so thresholds differ.
 
-They are here to be compared with, and all but knn are poor at what matters most, telling strangers: MEASURED
+They are here to be compared with, and all but knn are poor at what matters most, telling strangers. Measured on LFW,
+five people × 8 photos, their other photos and 400 strangers; means over so many draws; "named" and "strangers named"
+at the threshold that training chose by itself; AUROC of known faces against strangers:
+
+              right person first   named right   named wrongly   strangers named   AUROC   draws
+  knn-pixels              65.9 %        38.2 %           5.6 %            15.7 %    .690      20
+  cnn                     83.1 %        54.7 %           2.7 %            23.2 %    .741      12
+  knn                     99.8 %        99.2 %            .2 %             2.0 %    .9995     20
+
+A draw can be far off: of strangers 0 to 50, 7 to 79 and 0 to 6 % were named. 300 photos of strangers (`strangers`)
+bring that down to 7.9 % for knn-pixels (named right: 29.6 %) and .7 % for knn (99.1 %). Probabilities are too high by
+as much as the strangers in training, people whom fewer others are known beside, are easier than real ones: expected
+calibration error .13, .14 and .05.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,33 +27,40 @@ from pathlib import Path
 import numpy as np
 
 from streamer import weights
+from streamer.devices import openvino_problem
 from streamer.errors import GalleryError, printable
 from streamer.recognition import cnn, pixels
 from streamer.recognition.aligned import Net as FaceNet
 from streamer.recognition.dlib_resnet import CROP_SIZE, DlibEmbedder
-from streamer.recognition.folds import Rows, folds
-from streamer.recognition.learners import CnnLearner, Learner, Learnt, NeighbourLearner
+from streamer.recognition.held_out import OnProgress, learn_and_judge
+from streamer.recognition.learners import CnnLearner, Learner, NeighbourLearner
 from streamer.recognition.people import EmbedderId, check_embedder, clean_name
 from streamer.recognition.pixels import PixelEmbedder
 from streamer.recognition.private_file import write_private
-from streamer.recognition.rejection import HeldOut, fit_rejection
+from streamer.recognition.rejection import fit_rejection
 from streamer.recognition.rivals import HeadRanking, NeighbourRanking, RejectingMatcher
-from streamer.recognition.trained_file import MAX_BYTES, METHODS, PHOTOS, Method, TrainedFile, parse, serialise
+from streamer.recognition.trained_file import METHODS, PHOTOS, Method, TrainedFile, parse, read, serialise
 from streamer.stages import Crops, Embedder
 from streamer.types import Float32
 
 __all__ = ["METHODS", "Method", "Nets", "TrainedMatcher", "load", "train"]
 
-OnProgress = Callable[[float], None]
 
+def _face_net() -> FaceNet:
+    if openvino_problem():
+        from streamer.recognition.dlib_torch import TorchResNet
 
-def _openvino_resnet() -> FaceNet:
+        return TorchResNet()
     from streamer.recognition.dlib_openvino import OpenVinoResNet
 
     return OpenVinoResNet()
 
 
-def _openvino_cnn(tensors: Mapping[str, Float32]) -> cnn.FeatureNet:
+def _small_net(tensors: Mapping[str, Float32]) -> cnn.FeatureNet:
+    if openvino_problem():
+        from streamer.recognition.cnn_torch import TorchCnn
+
+        return TorchCnn(tensors)
     from streamer.recognition.cnn_openvino import OpenVinoCnn
 
     return OpenVinoCnn(tensors)
@@ -51,15 +68,15 @@ def _openvino_cnn(tensors: Mapping[str, Float32]) -> cnn.FeatureNet:
 
 @dataclass(frozen=True, slots=True)
 class Nets:
-    """What computes the nets that a trained matcher may need; by default OpenVINO.
+    """What computes the nets that a trained matcher may need; by default OpenVINO, or torch where there is none.
 
     Attributes:
         face: Makes dlib's net, for knn.
         small: Makes the small net of its tensors, for cnn.
     """
 
-    face: Callable[[], FaceNet] = _openvino_resnet
-    small: Callable[[Mapping[str, Float32]], cnn.FeatureNet] = _openvino_cnn
+    face: Callable[[], FaceNet] = _face_net
+    small: Callable[[Mapping[str, Float32]], cnn.FeatureNet] = _small_net
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,15 +128,10 @@ def load(path: Path, nets: Nets | None = None) -> TrainedMatcher:
     Raises:
         GalleryError: It is absent, cut, damaged, of another version, or rests on another net than this program's.
     """
-    content = parse(_read(path), path)
+    content = parse(read(path), path)
     if content.embedder is not None:
         check_embedder(content.embedder, _face_net_id(), f"the matcher {printable(path)}")
     return TrainedMatcher(content, nets if nets is not None else Nets())
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a trained matcher's file. Raises GalleryError where it cannot be read."""
-    return hashlib.sha256(_read(path)).hexdigest()
 
 
 def train(
@@ -143,7 +155,7 @@ def train(
         false_accept_rate: Share of such strangers that may be named; None: a name must be more
             probable than not, if half of all faces were strangers.
         on_progress: Called now and then with the share that is done, 0..1; what it raises ends the training.
-        net: What computes dlib's net, for knn; None: OpenVINO.
+        net: What computes dlib's net, for knn; None: OpenVINO, or torch.
 
     Raises:
         GalleryError: There are too few people or photos for the method, or a name is none.
@@ -158,7 +170,7 @@ def train(
     learner = _learner(method, pool, nets, seed)
     if len(names) < learner.least_people:
         raise GalleryError(f"{method} tells people apart, so it needs {learner.least_people} of them, not {len(names)}")
-    learnt, held_out = _learn(learner, owners, outside, seed, on_progress)
+    learnt, held_out = learn_and_judge(learner, owners, outside, seed=seed, on_progress=on_progress)
     if not len(held_out.known) or not len(held_out.strangers):
         raise GalleryError(
             f"{method} cannot learn who is a stranger from so few; give two photos of somebody at least, and "
@@ -177,18 +189,6 @@ def train(
     return TrainedMatcher(content, nets)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                raise GalleryError(f"{printable(path)} is larger than {MAX_BYTES >> 20} MiB, which no matcher is")
-            return file.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise GalleryError(f"there is no matcher at {printable(path)}; make one with `streamer train`") from error
-    except OSError as error:
-        raise GalleryError(f"the matcher {printable(path)} cannot be read ({error.strerror})") from error
-
-
 def _face_net_id() -> EmbedderId:
     return EmbedderId("dlib-resnet", weights.WEIGHTS["dlib-resnet"].sha256)
 
@@ -197,7 +197,7 @@ def _pooled(
     crops_by_name: Mapping[str, Crops], strangers: Crops | None
 ) -> tuple[tuple[str, ...], tuple[int, ...], Crops]:
     """Return names, photos of each, and all crops in that order, the strangers' last."""
-    people = sorted((clean_name(name), crops) for name, crops in crops_by_name.items())
+    people = sorted(((clean_name(name), crops) for name, crops in crops_by_name.items()), key=lambda person: person[0])
     if not people:
         raise GalleryError("there is nobody to learn; give photos of at least one person")
     parts = [crops for _, crops in people] + ([strangers] if strangers is not None else [])
@@ -216,29 +216,3 @@ def _learner(method: Method, pool: Crops, nets: Nets, seed: int) -> Learner:
     if method == "knn":
         return NeighbourLearner(pool, DlibEmbedder(nets.face()), {}, mirror=True)
     return NeighbourLearner(pool, PixelEmbedder(), {"side": pixels.SIDE, "inner": pixels.INNER}, mirror=False)
-
-
-def _learn(
-    learner: Learner, owners: Rows, outside: Rows, seed: int, on_progress: OnProgress | None
-) -> tuple[Learnt, HeldOut]:
-    """Learn from all photos, and before that from each fold, to see how faces that were not learnt are scored."""
-    parts = list(folds(owners, seed=seed, least_people=learner.least_people))
-    rounds = sum(learner.rounds(len(part.learnt)) for part in parts) + learner.rounds(len(owners))
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if on_progress is not None:
-            on_progress(done / rounds)
-
-    known, is_right, strangers = [], [], []
-    for part in parts:
-        learnt = learner.learn(part.learnt, part.owners, advance)
-        for owner, best in zip(part.known_owners, learnt.best(part.known), strict=True):
-            known.append(best.similarity)
-            is_right.append(best.person == owner)
-        strangers += [best.similarity for best in learnt.best(part.strangers)]
-    learnt = learner.learn(np.arange(len(owners)), owners, advance)
-    strangers += [best.similarity for best in learnt.best(outside)]
-    return learnt, HeldOut(np.array(known, np.float32), np.array(is_right, bool), np.array(strangers, np.float32))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,6 +71,24 @@ class TrainedFile:
     seed: int
     settings: Mapping[str, float]
     tensors: Mapping[str, Float32]
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a file. Raises GalleryError where it is absent, cannot be read, or is too large."""
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise GalleryError(f"{printable(path)} is larger than {MAX_BYTES >> 20} MiB, which no matcher is")
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise GalleryError(f"there is no matcher at {printable(path)}; make one with `streamer train`") from error
+    except OSError as error:
+        raise GalleryError(f"the matcher {printable(path)} cannot be read ({error.strerror})") from error
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a whole file. Raises GalleryError as `read` does."""
+    return hashlib.sha256(read(path)).hexdigest()
 
 
 def serialise(content: TrainedFile) -> bytes:
@@ -194,8 +213,9 @@ def _check_tensors(method: Method, people: int, photos: int, tensors: Mapping[st
         rows = tensors.get(PHOTOS)
     if {name: tensor.shape for name, tensor in tensors.items()} != shapes:
         raise _MalformedError(f"its tensors are not those of {method} for {people} people with {photos} photos")
-    if not all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in tensors.values()):
-        raise _MalformedError("its tensors are not finite float32 numbers")
+    # Written so that NaN fails, too. A trained net's numbers are far smaller; much larger ones would overflow in it.
+    if not all(tensor.dtype == np.float32 and bool((np.abs(tensor) <= 1e4).all()) for tensor in tensors.values()):
+        raise _MalformedError("its tensors are not float32 numbers of a trained matcher's size")
     if rows is None or not np.all(np.abs(np.linalg.norm(rows, axis=1) - 1) < 1e-3):
         raise _MalformedError("its vectors are not of length 1")
 
