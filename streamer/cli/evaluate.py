@@ -45,7 +45,7 @@ def pairs(
 ) -> None:
     """Tell for pairs of pictures whether they show one person: accuracy (ten folds), ROC and equal error rate.
 
-    Of several faces in a picture the one nearest to its middle counts. A pair with a picture in which no face is found
+    Of several faces in a picture the central one counts. A pair with a picture in which no face is found
     is judged different: an error where it shows one person.
     """
     from streamer.build import Models
@@ -108,7 +108,7 @@ def people(
 ) -> None:
     """Draw small galleries from DIR and tell how well each method names their other photos and refuses strangers.
 
-    Photos without a face are left out; of several faces the one nearest to the middle counts. Intervals hold what 95 %
+    Photos without a face are left out; of several faces the central one counts. Intervals hold what 95 %
     of the galleries drawn lie within.
     """
     from streamer.build import Models, embedder_id
