@@ -125,7 +125,7 @@ def people(
     config = load_config(config_file, overrides or (), flags=flags)
     chosen = tuple(dict.fromkeys(word.strip() for word in methods.split(",") if word.strip()))
     plan = evaluation.DrawPlan(people_count, enrol, draws, seed, chosen)
-    listed = evaluation.list_people(folder, plan)
+    listed = evaluation.list_people(folder, plan, has_strangers=strangers is not None)
     others = evaluation.list_strangers(strangers) if strangers is not None else None
     nets = _nets(Models(config))
     with steps("reading photos", len(listed) + (len(others) if others is not None else 0)) as advance:
