@@ -19,6 +19,8 @@ from streamer.config import Config
 from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
+from streamer.embedders import EMBEDDER_WEIGHTS, build_embedder, dlib_net
+from streamer.embedders import embedder_id as embedder_id
 from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.errors import UsageError, printable
 from streamer.gaps import SpanPolicy
@@ -28,8 +30,7 @@ from streamer.photos import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
-from streamer.recognition.dlib_resnet import DlibEmbedder
-from streamer.recognition.gallery import EmbedderId, Gallery, load_or_empty
+from streamer.recognition.gallery import Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
 from streamer.recognition.trained import Nets, file_sha256, load
 from streamer.recorded import RecordedEmbedder
@@ -123,25 +124,16 @@ class Models:
     def embedder(self) -> Embedder:
         """The net that turns a face into a vector."""
         if self._embedder is None:
-            self._embedder = DlibEmbedder(self._resnet())
+            self._embedder = build_embedder(self._config, self.device)
         return self._embedder
-
-    def _resnet(self) -> Callable[[Crops], Float32]:
-        if self.device.backend == "openvino":
-            from streamer.recognition.dlib_openvino import OpenVinoResNet
-
-            return OpenVinoResNet(precision="fastest")
-        from streamer.recognition.dlib_torch import TorchResNet
-
-        return TorchResNet(*placement(self.device))
 
     def nets(self) -> Nets:
         """Return what computes the nets of trained matchers."""
         if self.device.backend == "openvino":
-            return Nets(self._resnet)
+            return Nets(partial(dlib_net, self.device))
         from streamer.recognition.cnn_torch import TorchCnn
 
-        return Nets(self._resnet, partial(TorchCnn, device=placement(self.device)[0]))
+        return Nets(partial(dlib_net, self.device), partial(TorchCnn, device=placement(self.device)[0]))
 
     def trained(self) -> Recognition | None:
         """Return the models of the configured trained matcher; None: there is none. Raises GalleryError."""
@@ -168,29 +160,28 @@ class Models:
         return TorchEmotionNet(*placement(self.device))
 
 
-def embedder_id() -> EmbedderId:
-    """Return what a gallery records of the net that made its vectors."""
-    return EmbedderId("dlib-resnet", weights.WEIGHTS["dlib-resnet"].sha256)
-
-
-def recorded_embedder() -> RecordedEmbedder:
-    """Return the same for the header of a results file with looks."""
-    net = embedder_id()
+def recorded_embedder(config: Config) -> RecordedEmbedder:
+    """Return what the header of a results file with looks records of the net."""
+    net = embedder_id(config)
     return RecordedEmbedder(net.name, net.sha256)
 
 
 def open_gallery(config: Config) -> Gallery:
     """Return the configured gallery; an absent one is empty. Raises GalleryError where it cannot be read."""
-    return load_or_empty(config.recognition.gallery_path, embedder_id())
+    return load_or_empty(config.recognition.gallery_path, embedder_id(config))
 
 
 def known_people(config: Config) -> Gallery:
     """Return `open_gallery`, or nobody where a trained matcher takes its place. Raises GalleryError."""
-    return open_gallery(config) if config.recognition.matcher_file is None else Gallery(embedder_id())
+    return open_gallery(config) if config.recognition.matcher_file is None else Gallery(embedder_id(config))
 
 
 def build_matcher(config: Config, gallery: Gallery) -> Matcher:
-    """Return the matcher over a gallery."""
+    """Return the matcher over a gallery.
+
+    Raises:
+        GalleryError: How alike strangers are to the embedder is not known, and no threshold is set.
+    """
     settings = config.recognition
     make = KnnMatcher if settings.matcher == "knn" else CosineMatcher
     return make(
@@ -364,14 +355,15 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
 
 
 def describe(config: Config) -> RunDescription:
-    """Return what a results file says of the run: the weights' sha256, the trained matcher's, and the settings."""
-    models = {name: entry.sha256 for name, entry in weights.WEIGHTS.items()}
+    """Return what a results file says of the run: the sha256 of what it may use, and the settings."""
+    embedder = embedder_id(config)
+    models = {name: entry.sha256 for name, entry in weights.WEIGHTS.items() if name not in EMBEDDER_WEIGHTS}
     if config.recognition.matcher_file is not None:
         models["matcher"] = file_sha256(config.recognition.matcher_file)
     return RunDescription(
-        models=models,
+        models={**models, embedder.name: embedder.sha256},
         config=config.model_dump(mode="json"),
-        embedder=recorded_embedder() if config.sinks.keep_embeddings else None,
+        embedder=recorded_embedder(config) if config.sinks.keep_embeddings else None,
     )
 
 

@@ -21,8 +21,8 @@ from streamer.recorded import (
     RecordedHeader,
     RecordedSummary,
     RecordedTrack,
-    record_of,
 )
+from streamer.recorded_fields import record_of
 
 # A frame with a thousand faces has half a megabyte, a track with all its looks a tenth. What is longer is no line of
 # ours, and would fill the memory.
@@ -67,14 +67,6 @@ def read_lines(path: Path) -> Iterator[Line]:
             what = "is not a results file" if number == 1 else f"is damaged in line {number}"
             raise SourceOpenError(f"{printable(path)} {what}: {printable(error)}; {_REMEDY}") from error
         yield Line(raw, fields, record)
-
-
-def read_header(path: Path) -> RecordedHeader:
-    """Return the first line's record. Raises SourceOpenError as `read_lines` does."""
-    for line in read_lines(path):
-        if isinstance(line.record, RecordedHeader):
-            return line.record
-    raise AssertionError("read_lines yields a header or raises")
 
 
 def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -14,7 +14,7 @@ import pytest
 from streamer import recordings
 from streamer.errors import SourceOpenError
 from streamer.recorded import RecordedEvent, RecordedFrame, RecordedHeader, RecordedSummary, RecordedTrack
-from streamer.recordings import read_header, read_lines
+from streamer.recordings import read_lines
 from streamer.types import EMOTIONS, Event
 from tests.recorded import EMBEDDER, Object, Shown, frame_result, named, unit, write_results
 
@@ -70,11 +70,6 @@ def test_what_the_sink_writes_comes_back(recording: Path) -> None:
 
 def test_the_lines_keep_their_bytes(recording: Path) -> None:
     assert b"".join(line.raw for line in read_lines(recording)) == recording.read_bytes()
-
-
-def test_the_header_alone_is_enough_of_a_file(recording: Path) -> None:
-    recording.write_bytes(recording.read_bytes().splitlines(keepends=True)[0])
-    assert read_header(recording).width == 64
 
 
 def test_a_cut_file_is_read_up_to_its_last_whole_line_wherever_it_is_cut(recording: Path) -> None:
@@ -206,6 +201,24 @@ def test_any_name_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     frame = list(read_lines(path))[1].record
     assert isinstance(frame, RecordedFrame)
     assert frame.faces[0].name == name
+
+
+@pytest.mark.timeout(30)
+def test_whatever_bytes_are_damaged_it_is_read_or_told_in_one_line(recording: Path) -> None:
+    content = recording.read_bytes()
+    random = np.random.default_rng(7)
+    told: list[str] = []
+    for _ in range(400):
+        damaged = bytearray(content)
+        for place in random.integers(0, len(content), random.integers(1, 4)):
+            damaged[place] = random.integers(0, 256)
+        recording.write_bytes(damaged)
+        try:
+            list(read_lines(recording))
+        except SourceOpenError as error:
+            told.append(str(error))
+    assert len(told) > 100
+    assert all(message.isprintable() for message in told)
 
 
 def test_an_absent_file_a_folder_and_a_pipe_are_told(tmp_path: Path) -> None:

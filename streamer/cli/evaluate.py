@@ -130,7 +130,7 @@ def people(
     nets = _nets(Models(config))
     with steps("reading photos", len(listed) + (len(others) if others is not None else 0)) as advance:
         album = evaluation.read_album(listed, others, nets, keeps_crops=plan.needs_crops, on_picture=advance)
-    setting = MethodSetting(config, embedder_id(), seed)
+    setting = MethodSetting(config, embedder_id(config), seed)
     with steps("judging galleries", draws * len(chosen)) as advance:
         figures = evaluation.evaluate_people(album, plan, setting, on_judged=advance)
     show_people(figures, plan, album.unusable, config.recognition.false_accept_rate, as_json=as_json)

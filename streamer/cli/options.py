@@ -58,4 +58,5 @@ EncoderChoice = Annotated[
         help="What encodes the video; default: auto, the first hardware encoder that works, else libx264.",
     ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists; default: refuse.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]

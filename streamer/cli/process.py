@@ -20,7 +20,8 @@ from streamer.cli.options import (
     Overrides,
     PeopleFolder,
 )
-from streamer.cli.output import print_error, printable
+from streamer.cli.output import print_error
+from streamer.cli.redraw import check_redraw, redraw_video, tell
 from streamer.errors import StreamerError, UsageError
 
 if TYPE_CHECKING:
@@ -69,6 +70,14 @@ def process(
             show_default=False,
         ),
     ] = None,
+    redraw: Annotated[
+        Path | None,
+        typer.Option(
+            "--redraw",
+            metavar="RESULTS.jsonl",
+            help="Draw the results of an earlier run, relabelled since perhaps, and look at nothing anew; default: no.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that exist; default: refuse.")
     ] = False,
@@ -100,6 +109,13 @@ def process(
     )
     check_one_source_of_names(people, config.recognition.matcher_file)
     paths = expand(inputs)
+    if redraw is not None:
+        check_redraw(paths, asked=(no_video, results, people, keep_embeddings, detect_every))
+        check_encoder(encoding(config))
+        code = redraw_video(config, paths[0], redraw, video_paths(paths, output)[0], overwrite)
+        if code:
+            raise typer.Exit(code)
+        return
     videos = None if no_video else video_paths(paths, output)
     records = results_paths(paths, results, videos)
     outputs = [Outputs(None, record) for record in records]
@@ -156,13 +172,7 @@ def _process_all(processor: Processor, jobs: Sequence[tuple[Path, Outputs]], ove
             print_error(str(error))
             code = code or error.exit_code
             continue
-        if report.is_interrupted:
-            typer.echo(printable(f"{path}: interrupted after {report.stats.frames} frames"), err=True)
-        if report.stats.frames and not (report.is_interrupted and overwrite):
-            written = " and ".join(str(output) for output in (outputs.video, outputs.results) if output is not None)
-            skipped = f", {report.stats.skipped} damaged packets skipped" if report.stats.skipped else ""
-            rate = f"{report.stats.frames} frames at {report.stats.fps:.1f} fps{skipped}"
-            typer.echo(printable(f"{path}: {rate}; wrote {written}"))
-        if report.is_interrupted:
+        written = [output for output in (outputs.video, outputs.results) if output is not None]
+        if tell(path, report, written, overwrite):
             return INTERRUPTED
     return code

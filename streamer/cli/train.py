@@ -15,7 +15,7 @@ from streamer.cli.output import printable
 if TYPE_CHECKING:
     from streamer.config import Config
     from streamer.queues import StopRequest
-    from streamer.recognition.dlib_resnet import Net as FaceNet
+    from streamer.recognition.aligned import Net as FaceNet
     from streamer.recognition.enrol import PhotoReport
     from streamer.recognition.trained import TrainedMatcher
     from streamer.recognition.training_photos import TrainingPhotos

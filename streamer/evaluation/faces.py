@@ -72,7 +72,7 @@ def embed_pictures(
     for batch in _batches(_crops(paths, nets, skips_unreadable, on_picture)):
         rows = [row for row, _ in batch]
         is_found[rows] = True
-        vectors[rows] = photo_vectors([crop for _, crop in batch], nets.embedder)
+        vectors[rows] = photo_vectors(np.stack([crop for _, crop in batch]), nets.embedder)
         if crops is not None:
             crops[rows] = np.stack([crop for _, crop in batch])
     return FaceVectors(is_found, vectors, crops)

@@ -71,7 +71,7 @@ class NeighbourLearner:
     def __init__(self, crops: Crops, embedder: Embedder, settings: Mapping[str, float], *, mirror: bool) -> None:
         self.settings = {"k": NEIGHBOURS, **settings}
         self._probes = embedder.embed(crops)
-        self._photos = photo_vectors(list(crops), embedder) if mirror else self._probes
+        self._photos = photo_vectors(crops, embedder) if mirror else self._probes
 
     def rounds(self, photos: int) -> int:  # noqa: ARG002  the Protocol has it
         """Return 1."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from streamer.geometry import aligned_crop
 from streamer.pictures import Picture, UInt8
-from streamer.recognition.dlib_resnet import CROP_SIZE, TEMPLATE
+from streamer.recognition.dlib_resnet import CROP_SIZE
+from streamer.recognition.templates import DLIB
 from streamer.stages import Crops
 from streamer.types import Float32
 
@@ -47,7 +47,7 @@ class AlignedCrops:
 
     def crop(self, picture: Picture, landmarks: Float32) -> Crops:
         """Cut the aligned crop of one face, (150, 150, 3) uint8 BGR, by its (5, 2) landmarks."""
-        return aligned_crop(picture, landmarks, TEMPLATE, CROP_SIZE)
+        return DLIB.crop(picture, landmarks)
 
 
 class PixelEmbedder(AlignedCrops):
@@ -60,7 +60,7 @@ class PixelEmbedder(AlignedCrops):
 
     def embed(self, crops: Crops) -> Float32:
         """Return (N, 1024) float32 unit vectors of (N, 150, 150, 3) uint8 BGR crops."""
-        rows = inner_grey(crops, INNER, SIDE).reshape(len(crops), -1).astype(np.float32)
+        rows = inner_grey(crops, INNER, SIDE).reshape(len(crops), SIDE * SIDE).astype(np.float32)
         rows -= rows.mean(axis=1, keepdims=True)
         # A crop of one colour has no direction; it gets one in which no other crop can lie, for theirs have mean 0.
         rows[rows.std(axis=1) < _LEAST_DEVIATION] = 1.0

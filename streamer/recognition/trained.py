@@ -19,8 +19,8 @@ import numpy as np
 from streamer import weights
 from streamer.errors import GalleryError, printable
 from streamer.recognition import cnn, pixels
+from streamer.recognition.aligned import Net as FaceNet
 from streamer.recognition.dlib_resnet import CROP_SIZE, DlibEmbedder
-from streamer.recognition.dlib_resnet import Net as FaceNet
 from streamer.recognition.folds import Rows, folds
 from streamer.recognition.learners import CnnLearner, Learner, Learnt, NeighbourLearner
 from streamer.recognition.people import EmbedderId, check_embedder, clean_name

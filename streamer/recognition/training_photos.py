@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.errors import GalleryError, SourceOpenError, printable
-from streamer.photos import PICTURE_SUFFIXES, read_picture
-from streamer.recognition.enrol import MIN_FACE_PIXELS, OnPhoto, enrol_photos, find_people
-from streamer.recognition.photo_faces import locate_faces
+from streamer.errors import GalleryError, printable
+from streamer.photos import PICTURE_SUFFIXES
+from streamer.recognition.enrol import OnPhoto, PhotoReport
+from streamer.recognition.people_folders import find_people
+from streamer.recognition.photo_reader import PhotoReader, RefusedError, largest_face, open_photo
 from streamer.stages import Crops, Detector, Embedder
 
 
@@ -43,14 +44,32 @@ def people_crops(
         GalleryError: As enrolment does: there are no people, or none of a person's photos can be used.
     """
     found = find_people(root)
+    reader = PhotoReader(detector, embedder)
     crops_by_name = {}
     for person in found.people:
-        _, reports = enrol_photos(person, detector, embedder, on_photo=on_photo)
-        usable = [report.path for report in reports if report.reason is None]
-        # The face is looked for once more: whatever else enrolment keeps, it keeps no picture.
-        crops = [crop for path in usable if (crop := _largest_face(path, detector, embedder)) is not None]
+        crops, reports = [], []
+        for path in person.paths:
+            crop, reason = _fit_crop(path, reader)
+            crops += [crop] if crop is not None else []
+            reports.append(PhotoReport(person.name, path, reason))
+            if on_photo is not None:
+                on_photo(reports[-1])
+        if not crops:
+            reasons = "; ".join(f"{report.reason} in {printable(report.path.name)}" for report in reports[:10])
+            raise GalleryError(
+                f"{person.name}: {reasons or 'no photo in the folder'}; "
+                "give a photo in which the face is seen from the front, or remove the folder"
+            )
         crops_by_name[person.name] = np.stack(crops)
     return TrainingPhotos(crops_by_name, found.notes)
+
+
+def _fit_crop(path: Path, reader: PhotoReader) -> tuple[Crops | None, str | None]:
+    """Return the crop of a photo that could be enrolled, or why it could not be."""
+    try:
+        return reader.crop(path, open_photo(path)), None
+    except RefusedError as error:
+        return None, str(error)
 
 
 def stranger_crops(
@@ -84,11 +103,5 @@ def stranger_crops(
 
 def _largest_face(path: Path, detector: Detector, embedder: Embedder) -> Crops | None:
     """Return the aligned crop of a photo's largest face; None: it cannot be read, or shows none large enough."""
-    try:
-        picture, faces = locate_faces(read_picture(path), detector)
-    except SourceOpenError:
-        return None
-    sides = np.minimum(faces.xyxy[:, 2] - faces.xyxy[:, 0], faces.xyxy[:, 3] - faces.xyxy[:, 1])
-    if not len(faces) or sides.max() < MIN_FACE_PIXELS:
-        return None
-    return embedder.crop(picture, faces.landmarks[int(sides.argmax())])
+    reader = PhotoReader(detector, embedder, largest_face, accept_faults=True)
+    return _fit_crop(path, reader)[0]

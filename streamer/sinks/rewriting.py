@@ -20,6 +20,8 @@ from streamer.sinks.results_lines import Fields, encoded
 # Takes a file's lines in order and yields what shall stand there: lines as they were, or objects in their place.
 Change = Callable[[Iterator[Line]], Iterable[Line | Fields]]
 
+_SCRATCH = ".rewriting"
+
 
 def rewrite(path: Path, change: Change, *, to: Path | None = None) -> None:
     """Pass the lines of a results file through `change`.
@@ -44,7 +46,7 @@ def rewrite(path: Path, change: Change, *, to: Path | None = None) -> None:
 
 def _write(source: Path, change: Change, target: Path, mode: int) -> None:
     # Not the name that a run writes under: what a killed run left there is somebody's results.
-    scratch = target.with_name(f"{target.stem}.rewriting{target.suffix}")
+    scratch = target.with_name(f"{target.stem}{_SCRATCH}{target.suffix}")
     part = PartFile(scratch, mode=mode)
     try:
         for line in change(read_lines(source)):
@@ -56,6 +58,19 @@ def _write(source: Path, change: Change, target: Path, mode: int) -> None:
         part.remove()
         raise
     _sync_folder(target.parent)
+
+
+def is_leftover(path: Path) -> bool:
+    """Say whether a file is what a rewriting that was killed had written: part of a copy, and nothing else."""
+    return path.stem.endswith(part_path(Path(_SCRATCH)).name)
+
+
+def discard_leftover(path: Path) -> None:
+    """Remove such a file. Raises SinkError where it cannot be, or is being written now."""
+    try:
+        PartFile(path.with_name(f"{path.stem.removesuffix('.part')}{path.suffix}")).remove()
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def _fields(line: Line | Fields) -> Fields:
