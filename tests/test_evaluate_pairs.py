@@ -284,12 +284,26 @@ def test_one_fold_for_all_is_refused(pictures: Path) -> None:
         read_pairs(pairs_file(pictures, *(f"{row},1" for row in CLEAR), titles="a,b,same,fold"), pictures, 0)
 
 
-def test_the_face_nearest_to_the_middle_counts(pictures: Path) -> None:
+def test_the_central_face_counts(pictures: Path) -> None:
     picture(pictures, "crowd", (0, 0, BLUE), (140, 70, RED), (270, 130, GREEN))
     vectors = embed_pictures([pictures / "crowd.png", pictures / "red1.png"], NETS).vectors
     assert vectors[0] @ vectors[1] == pytest.approx(1, abs=1e-4)
-    boxes = np.array([[0, 0, 10, 10], [40, 40, 60, 60]], np.float32)
-    assert most_central(Faces(boxes, np.ones(2, np.float32), np.zeros((2, 5, 2), np.float32)), 100, 100) == 1
+
+
+@pytest.mark.parametrize(
+    ("boxes", "wanted"),
+    [
+        ([[0, 0, 20, 20], [40, 40, 60, 60]], 1),  # of one size: the nearer
+        ([[10, 20, 60, 70], [50, 50, 66, 66]], 0),  # somebody small behind the person meant
+        ([[0, 0, 30, 30], [42, 42, 58, 58]], 1),  # a larger one in the corner
+    ],
+)
+def test_a_small_face_nearer_to_the_middle_gives_way_to_a_large_one_beside_it(
+    boxes: list[list[float]], wanted: int
+) -> None:
+    xyxy = np.array(boxes, np.float32)
+    faces = Faces(xyxy, np.ones(len(xyxy), np.float32), np.zeros((len(xyxy), 5, 2), np.float32))
+    assert most_central(faces, 100, 100) == wanted
 
 
 def test_a_picture_that_cannot_be_read_is_an_error_or_left_out(pictures: Path) -> None:

@@ -194,7 +194,7 @@ def test_strangers_of_ones_own_are_all_judged(recording: Recording) -> None:
     [
         (DrawPlan(9, 4, 1, 0, ("cosine",)), "only 8 people have more than 4 usable photos, 9 are needed"),
         (DrawPlan(2, 6, 1, 0, ("cosine",)), "only 0 people have more than 6 usable photos"),
-        (DrawPlan(8, 4, 1, 0, ("cosine",)), "nobody is left over to be a stranger"),
+        (DrawPlan(8, 4, 1, 0, ("cosine",)), "all 8 people are drawn, so nobody is left over"),
     ],
 )
 def test_too_few_photos_or_people_are_refused(plan: DrawPlan, message: str) -> None:
@@ -273,7 +273,7 @@ def test_folders_are_read_and_pictures_without_a_face_counted(tmp_path: Path) ->
     write(tmp_path / "others" / "somebody", BLUE, 2)
     assert cv2.imwrite(str(tmp_path / "others" / "flat.png"), draw([(0, 0, BLUE)]))
     plan = DrawPlan(2, 2, 3, 0, ("cosine",))
-    people, others = list_people(tmp_path / "people", plan), list_strangers(tmp_path / "others")
+    people, others = list_people(tmp_path / "people", plan, has_strangers=True), list_strangers(tmp_path / "others")
     assert (len(people), len(others)) == (9, 3)
     steps: list[None] = []
     album = read_album(people, others, NETS, keeps_crops=False, on_picture=lambda: steps.append(None))
@@ -292,12 +292,14 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path) -> None:
     write(tmp_path / "people" / "Rosa", RED, 3)
     with pytest.raises(GalleryError, match=r"only 1 people in .* have more than 2 pictures, 2 are needed"):
         list_people(tmp_path / "people", plan)
+    plan = DrawPlan(1, 2, 1, 0, ("cosine",))
+    with pytest.raises(GalleryError, match="all 1 people are drawn, so nobody is left over"):
+        list_people(tmp_path / "people", plan)
     (tmp_path / "empty").mkdir()
     with pytest.raises(GalleryError, match="holds no pictures of strangers"):
         list_strangers(tmp_path / "empty")
     others = list_strangers(write(tmp_path / "others", None, 1))
-    album = read_album(
-        list_people(tmp_path / "people", DrawPlan(1, 2, 1, 0, ("cosine",))), others, NETS, keeps_crops=False
-    )
+    people = list_people(tmp_path / "people", plan, has_strangers=True)
+    album = read_album(people, others, NETS, keeps_crops=False)
     with pytest.raises(GalleryError, match="no picture of the strangers"):
-        evaluate_people(album, DrawPlan(1, 2, 1, 0, ("cosine",)), SETTING)
+        evaluate_people(album, plan, SETTING)

@@ -45,7 +45,7 @@ def pairs(
 ) -> None:
     """Tell for pairs of pictures whether they show one person: accuracy (ten folds), ROC and equal error rate.
 
-    Of several faces in a picture the one nearest to its middle counts. A pair with a picture in which no face is found
+    Of several faces in a picture the central one counts. A pair with a picture in which no face is found
     is judged different: an error where it shows one person.
     """
     from streamer.build import Models
@@ -108,7 +108,7 @@ def people(
 ) -> None:
     """Draw small galleries from DIR and tell how well each method names their other photos and refuses strangers.
 
-    Photos without a face are left out; of several faces the one nearest to the middle counts. Intervals hold what 95 %
+    Photos without a face are left out; of several faces the central one counts. Intervals hold what 95 %
     of the galleries drawn lie within.
     """
     from streamer.build import Models, embedder_id
@@ -125,7 +125,7 @@ def people(
     config = load_config(config_file, overrides or (), flags=flags)
     chosen = tuple(dict.fromkeys(word.strip() for word in methods.split(",") if word.strip()))
     plan = evaluation.DrawPlan(people_count, enrol, draws, seed, chosen)
-    listed = evaluation.list_people(folder, plan)
+    listed = evaluation.list_people(folder, plan, has_strangers=strangers is not None)
     others = evaluation.list_strangers(strangers) if strangers is not None else None
     nets = _nets(Models(config))
     with steps("reading photos", len(listed) + (len(others) if others is not None else 0)) as advance:

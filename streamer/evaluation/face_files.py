@@ -1,7 +1,8 @@
 """Which faces stand in each frame: read line by line from a results file, or from a truth that somebody wrote.
 
 A truth is JSON lines, one object a frame, in order of time. A frame is named by its `index` (0-based, as in a results
-file) or by its `pts_seconds`, the same way all through the file; frames that are not there are not judged::
+file) or, where it has none, by its `pts_seconds`, the same way all through the file; frames that are not there are not
+judged::
 
     {"index": 0, "faces": [{"id": 1, "name": "Ana", "box": [x1, y1, x2, y2]}, {"id": "b", "name": null, "box": […]}]}
 

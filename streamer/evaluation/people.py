@@ -103,10 +103,21 @@ class _Gallery:
     strangers: Photos
 
 
-def list_people(folder: Path, plan: DrawPlan) -> Listing:
-    """List a folder of people. Raises GalleryError where it is none, or too few have pictures enough."""
+def list_people(folder: Path, plan: DrawPlan, *, has_strangers: bool = False) -> Listing:
+    """List a folder of people.
+
+    Args:
+        folder: One folder a person in it.
+        plan: How many people with how many photos are needed.
+        has_strangers: Strangers come from elsewhere, so that nobody need be left over.
+
+    Raises:
+        GalleryError: It is none, or has too few people, or they too few pictures.
+    """
     people = find_people(folder).people
     _check_enough(folder, [len(person.paths) for person in people], plan, "pictures")
+    if not has_strangers:
+        _check_left_over(len(people), plan)
     return Listing(
         tuple(path for person in people for path in person.paths),
         tuple(person.name for person in people for _ in person.paths),
@@ -166,8 +177,8 @@ def evaluate_people(
     """
     rows = album.photos.by_name()
     _check_enough(None, [len(own) for own in rows.values()], plan, "usable photos")
-    if album.strangers is None and len(rows) <= plan.people:
-        raise GalleryError("nobody is left over to be a stranger; give --strangers, or fewer --people")
+    if album.strangers is None:
+        _check_left_over(len(rows), plan)
     if album.strangers is not None and not len(album.strangers):
         raise GalleryError("in no picture of the strangers a face was found; give others")
     figures: dict[str, list[DrawFigures]] = {name: [] for name in plan.methods}
@@ -206,4 +217,12 @@ def _check_enough(folder: Path | None, counts: Sequence[int], plan: DrawPlan, wh
         raise GalleryError(
             f"only {able} people{where} have more than {plan.enrol} {what}, {plan.people} are needed; "
             "add photos, or ask for fewer with --people or --enrol"
+        )
+
+
+def _check_left_over(people: int, plan: DrawPlan) -> None:
+    if people <= plan.people:
+        raise GalleryError(
+            f"all {people} people are drawn, so nobody is left over to be a stranger; "
+            "give --strangers, or ask for fewer with --people"
         )
