@@ -27,11 +27,14 @@ from streamer.evaluation.people import (
 from streamer.recognition.people import EmbedderId
 from streamer.recognition.trained import TrainedMatcher, train
 from streamer.stages import Crops
+from streamer.weights import WEIGHTS
 from tests.fakes import BLUE, GREEN, RED, ColourEmbedder, SquareDetector, draw
 
-SETTING = MethodSetting(Config(), EmbedderId("fake", "0" * 64), seed=0)
+# Calibration knows how alike strangers are to this net, and to no other.
+DLIB = EmbedderId("dlib-resnet", WEIGHTS["dlib-resnet"].sha256)
+SETTING = MethodSetting(Config(), DLIB, seed=0)
 NETS = FaceNets(SquareDetector(), ColourEmbedder())
-DIMENSION = 64
+DIMENSION = 128
 
 
 def answers(*rows: tuple[str, float, str | None]) -> Answers:
@@ -84,7 +87,7 @@ def test_draws_are_summed_up_by_mean_and_spread() -> None:
 
 
 def photos_of(counts: dict[str, int], spread: float, seed: int = 0) -> Photos:
-    """Return photos about a direction of each person's own; of 64 numbers, directions hardly ever resemble."""
+    """Return photos about a direction of each person's own; of 128 numbers, directions hardly ever resemble."""
     rng = np.random.default_rng(seed)
     vectors, names = [], []
     for name, count in counts.items():
@@ -130,6 +133,19 @@ def test_the_false_accept_rate_that_is_asked_for_reaches_calibration() -> None:
         return sum(name is not None for name in judge(strangers).named)
 
     assert named(0.0001) < named(0.5)
+
+
+def test_a_threshold_that_is_set_takes_calibrations_place() -> None:
+    """At no similarity, and at the highest one."""
+    enrolled, others = photos_of({"Ana": 3, "Ben": 3}, 0.01), photos_of({"Cleo": 5}, 0.01)
+
+    def named(method: str, threshold: float) -> int:
+        config = Config.model_validate({"recognition": {"similarity_threshold": threshold}})
+        judge = METHODS[method].make(enrolled, MethodSetting(config, DLIB, 0))
+        return sum(name is not None for name in judge(others).named)
+
+    for method in ("cosine", "knn"):
+        assert (named(method, -1.0), named(method, 1.0)) == (5, 0)
 
 
 class Recording:
@@ -280,8 +296,9 @@ def test_folders_are_read_and_pictures_without_a_face_counted(tmp_path: Path) ->
     assert len(steps) == 12
     assert album.unusable == 3
     assert {name: len(rows) for name, rows in album.photos.by_name().items()} == {"Greta": 3, "Rosa": 3}
-    figures = evaluate_people(album, plan, SETTING)[0].figures
-    assert figures.rank1.mean == 1
+    config = Config.model_validate({"recognition": {"similarity_threshold": 0.9}})
+    figures = evaluate_people(album, plan, MethodSetting(config, EmbedderId("fake", "0" * 64), 0))[0].figures
+    assert figures.rank1.mean == figures.known_named.mean == 1
     assert figures.strangers_named.mean == 0
 
 
