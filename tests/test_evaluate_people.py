@@ -31,7 +31,7 @@ from streamer.stages import Crops, Matcher
 from tests.fakes import BLUE, GREEN, RED, ColourEmbedder, SquareDetector, draw
 
 EMBEDDER = EmbedderId("fake", "0" * 64)
-# Vectors that a test makes up are spread as no net's are, so their threshold is set: halfway between what is told apart.
+# Vectors that a test makes up are spread as no net's are, so their threshold is set.
 SET = Config.model_validate({"recognition": {"similarity_threshold": 0.8}})
 SETTING = MethodSetting(SET, EMBEDDER, seed=0)
 NETS = FaceNets(SquareDetector(), ColourEmbedder())
