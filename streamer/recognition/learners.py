@@ -8,10 +8,9 @@ from typing import Protocol
 
 from streamer.recognition import cnn
 from streamer.recognition.folds import Rows
-from streamer.recognition.photo_vectors import photo_vectors
 from streamer.recognition.rivals import NEIGHBOURS, HeadRanking, NeighbourRanking, Ranking, Rival
 from streamer.recognition.trained_file import PHOTOS
-from streamer.stages import Crops, Embedder
+from streamer.stages import Crops
 from streamer.types import Float32
 
 
@@ -60,18 +59,16 @@ class NeighbourLearner:
     """k nearest neighbours: it keeps the photos' vectors.
 
     Args:
-        crops: The pool.
-        embedder: Makes the vectors.
+        photos: (N, D) float32 unit vectors, to be kept, of the crops that may be learnt.
+        probes: (N + M, D) those of the same crops and of others as they are seen in use.
         settings: What a file says of them.
-        mirror: A kept vector is that of the photo and its mirror image together, as a gallery's are; a probe's is not.
     """
 
     least_people = 1
 
-    def __init__(self, crops: Crops, embedder: Embedder, settings: Mapping[str, float], *, mirror: bool) -> None:
+    def __init__(self, photos: Float32, probes: Float32, settings: Mapping[str, float]) -> None:
         self.settings = {"k": NEIGHBOURS, **settings}
-        self._probes = embedder.embed(crops)
-        self._photos = photo_vectors(crops, embedder) if mirror else self._probes
+        self._photos, self._probes = photos, probes
 
     def rounds(self, photos: int) -> int:  # noqa: ARG002  the Protocol has it
         """Return 1."""

@@ -35,6 +35,7 @@ from streamer.recognition.dlib_resnet import CROP_SIZE, DlibEmbedder
 from streamer.recognition.held_out import OnProgress, learn_and_judge
 from streamer.recognition.learners import CnnLearner, Learner, NeighbourLearner
 from streamer.recognition.people import EmbedderId, check_embedder, clean_name
+from streamer.recognition.photo_vectors import photo_vectors
 from streamer.recognition.pixels import PixelEmbedder
 from streamer.recognition.private_file import write_private
 from streamer.recognition.rejection import fit_rejection
@@ -167,7 +168,7 @@ def train(
     owners = np.repeat(np.arange(len(names)), photo_counts)
     outside = np.arange(len(owners), len(pool))
     nets = Nets() if net is None else Nets(face=lambda: net)
-    learner = _learner(method, pool, nets, seed)
+    learner = _learner(method, pool, len(owners), nets, seed)
     if len(names) < learner.least_people:
         raise GalleryError(f"{method} tells people apart, so it needs {learner.least_people} of them, not {len(names)}")
     learnt, held_out = learn_and_judge(learner, owners, outside, seed=seed, on_progress=on_progress)
@@ -210,9 +211,13 @@ def _pooled(
     return names, counts, np.concatenate(parts)
 
 
-def _learner(method: Method, pool: Crops, nets: Nets, seed: int) -> Learner:
+def _learner(method: Method, pool: Crops, known: int, nets: Nets, seed: int) -> Learner:
+    """Return the learner over a pool of crops of which the first `known` may be learnt."""
     if method == "cnn":
         return CnnLearner(pool, seed, nets.small)
     if method == "knn":
-        return NeighbourLearner(pool, DlibEmbedder(nets.face()), {}, mirror=True)
-    return NeighbourLearner(pool, PixelEmbedder(), {"side": pixels.SIDE, "inner": pixels.INNER}, mirror=False)
+        # What is kept is made of several views, as a gallery's vectors are; a probe is seen once.
+        embedder = DlibEmbedder(nets.face())
+        return NeighbourLearner(photo_vectors(pool[:known], embedder), embedder.embed(pool), {})
+    vectors = PixelEmbedder().embed(pool)
+    return NeighbourLearner(vectors[:known], vectors, {"side": pixels.SIDE, "inner": pixels.INNER})
