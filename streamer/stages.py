@@ -85,7 +85,7 @@ class Tracker(Protocol):
 class Embedder(Protocol):
     """Turns face crops into vectors in which the same person lies close.
 
-    Implementations: recognition/dlib_resnet, facenet_resnet and onnx_openvino, all three recognition/aligned; pixels, cnn.
+    Implementations: recognition/dlib_resnet, facenet_resnet, onnx_openvino (all three by aligned), pixels, cnn.
     """
 
     @property
@@ -112,6 +112,10 @@ class Matcher(Protocol):
 
     def match(self, embeddings: Float32) -> list[Identity]:
         """Return one answer a row of (N, D) float32 unit vectors, or means of such; "unknown" is one of the answers."""
+        ...
+
+    def candidates(self, embeddings: Float32) -> list[tuple[Identity, ...]]:
+        """Return the names that each row could be given, those above their threshold, best first, at most three."""
         ...
 
 

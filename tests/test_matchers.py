@@ -71,7 +71,7 @@ def threshold_of(gallery: Gallery, rate: float = 0.01) -> float:
 
 def at(cosine: float) -> Float32:
     """Return a row of that cosine to the first axis, away from the next thirteen."""
-    return (cosine * axis(0) + np.sqrt(1 - cosine**2) * axis(15))[None].astype(np.float32)
+    return np.asarray((cosine * axis(0) + np.sqrt(1 - cosine**2) * axis(15))[None], np.float32)
 
 
 def family(*photo_counts: int) -> Gallery:

@@ -133,7 +133,7 @@ def people(
     setting = MethodSetting(config, embedder_id(config), seed)
     with steps("judging galleries", draws * len(chosen)) as advance:
         figures = evaluation.evaluate_people(album, plan, setting, on_judged=advance)
-    show_people(figures, plan, album.unusable, config.recognition.false_accept_rate, as_json=as_json)
+    show_people(figures, plan, album.unusable, config.recognition, as_json=as_json)
 
 
 def _nets(models: Models) -> FaceNets:

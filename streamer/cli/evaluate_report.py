@@ -13,6 +13,7 @@ from streamer.cli.output import print_table
 if TYPE_CHECKING:
     from streamer.evaluation.pairs import PairFigures
     from streamer.evaluation.people import DrawPlan, MethodFigures
+    from streamer.settings import RecognitionSettings
 
 Row = Mapping[str, object]
 
@@ -63,20 +64,23 @@ def show_pairs(figures: PairFigures, *, as_json: bool) -> None:
 
 
 def show_people(
-    figures: Sequence[MethodFigures], plan: DrawPlan, unusable: int, false_accept_rate: float, *, as_json: bool
+    figures: Sequence[MethodFigures], plan: DrawPlan, unusable: int, settings: RecognitionSettings, *, as_json: bool
 ) -> None:
-    """Print how well each method names; `false_accept_rate`: what calibration was asked for."""
+    """Print how well each method names; `settings`: what calibration was asked for, or the threshold in its place."""
     from streamer.evaluation.identification import FALSE_ACCEPT_RATES
 
     if as_json:
-        print_json([_method_row(one, plan, unusable, false_accept_rate) for one in figures])
+        print_json([_method_row(one, plan, unusable, settings) for one in figures])
         return
     shares = [f"{100 * rate:g} %" for rate in FALSE_ACCEPT_RATES]
     print_table(
         ["method", "rank-1", *(f"named at {share} strangers" for share in shares)],
         [[one.method, *map(spread_text, (one.figures.rank1, *one.figures.tpir))] for one in figures],
     )
-    typer.echo(f"\nat the threshold that calibration chose for {100 * false_accept_rate:g} % of strangers:")
+    chosen = f"that calibration chose for {100 * settings.false_accept_rate:g} % of strangers"
+    if settings.similarity_threshold is not None:
+        chosen = f"that is set, a similarity of {settings.similarity_threshold:g}"
+    typer.echo(f"\nat the threshold {chosen}:")
     print_table(
         ["method", "strangers named", "known named", "known misnamed"],
         [
@@ -96,7 +100,7 @@ def show_people(
         typer.echo(f"{unusable} pictures were left out, for they show no face or cannot be read")
 
 
-def _method_row(one: MethodFigures, plan: DrawPlan, unusable: int, false_accept_rate: float) -> Row:
+def _method_row(one: MethodFigures, plan: DrawPlan, unusable: int, settings: RecognitionSettings) -> Row:
     from streamer.evaluation.identification import FALSE_ACCEPT_RATES
 
     figures = one.figures
@@ -108,7 +112,8 @@ def _method_row(one: MethodFigures, plan: DrawPlan, unusable: int, false_accept_
         "tpir_at_fpir": {rate: spread.mean for rate, spread in zip(rates, figures.tpir, strict=True)},
         "tpir_at_fpir_intervals": {rate: spread.interval for rate, spread in zip(rates, figures.tpir, strict=True)},
         "calibrated": {
-            "false_accept_rate": false_accept_rate,
+            "false_accept_rate": settings.false_accept_rate,
+            "similarity_threshold": settings.similarity_threshold,
             "strangers_named": figures.strangers_named.mean,
             "strangers_named_interval": figures.strangers_named.interval,
             "known_named": figures.known_named.mean,

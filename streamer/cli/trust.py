@@ -11,11 +11,13 @@ import typer
 from streamer.cli.options import AsJson, BackendName, ConfigFile, DeviceName, GalleryFolder, Overrides, Overwrite
 from streamer.cli.output import print_table, printable
 from streamer.cli.steps import steps
+from streamer.errors import GalleryError, UsageError
 
 if TYPE_CHECKING:
     from streamer.config import Config
     from streamer.recognition.expectations import PersonExpectation
     from streamer.recognition.gallery import Gallery
+    from streamer.types import Float32
 
 MOST_ROWS = 30
 """Of a table that was not asked for."""

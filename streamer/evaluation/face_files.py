@@ -22,8 +22,8 @@ import numpy as np
 from streamer import json_checks as checks
 from streamer.errors import SourceOpenError, printable
 from streamer.json_checks import Fields, MalformedError, parse_object
-from streamer.recorded import RecordedFrame, RecordedSummary
-from streamer.recordings import read_header, read_lines
+from streamer.recorded import RecordedFrame, RecordedHeader, RecordedSummary
+from streamer.recordings import read_lines
 from streamer.types import Float32
 
 FaceId: TypeAlias = int | str
@@ -74,7 +74,9 @@ class ResultsFrames:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.declared_fps = read_header(path).declared_fps
+        header = next(read_lines(path)).record
+        assert isinstance(header, RecordedHeader)  # or read_lines raises
+        self.declared_fps = header.declared_fps
         self.is_whole = False
 
     def __iter__(self) -> Iterator[FrameFaces]:

@@ -63,7 +63,8 @@ class MethodSetting:
     """What a method may know besides the photos.
 
     Attributes:
-        config: The settings; `recognition.false_accept_rate` is what calibration shall keep to.
+        config: The settings; `recognition.false_accept_rate` is what calibration shall keep to, unless
+            `recognition.similarity_threshold` is set, which takes its place.
         embedder: Which net made the vectors.
         seed: For what draws at random.
     """
@@ -96,7 +97,8 @@ def _gallery_judge(matcher: Literal["cosine", "knn"], enrolled: Photos, setting:
         for name, rows in enrolled.by_name().items()
     )
     gallery = Gallery(setting.embedder, people)
-    calibrated = _matcher(matcher, gallery, setting.config, None)
+    threshold = setting.config.recognition.similarity_threshold
+    calibrated = _matcher(matcher, gallery, setting.config, threshold)
     eager = _matcher(matcher, gallery, setting.config, _NAMES_ANYBODY)
     return lambda photos: _answers(calibrated, eager, photos.vectors)
 
@@ -130,7 +132,7 @@ def _trained_judge(method: TrainedMethod, enrolled: Photos, setting: MethodSetti
         seed=setting.seed,
         false_accept_rate=setting.config.recognition.false_accept_rate,
     )
-    embedder, calibrated = trained.recognition()
+    embedder, calibrated = trained.recognition(setting.config.recognition.similarity_threshold)
     _, eager = trained.recognition(_NAMES_ANYBODY)
     return lambda photos: _answers(calibrated, eager, _embedded(_crops(photos), embedder))
 
