@@ -41,6 +41,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, portrait in zip(("Ana", "Ben"), packaged_portraits(), strict=True):
         (path / "photos" / name).mkdir(parents=True)
         assert cv2.imwrite(str(path / "photos" / name / "photo.jpg"), portrait.picture)
+        darker = cv2.convertScaleAbs(cv2.GaussianBlur(portrait.picture, (0, 0), 1.5), alpha=0.7)
+        assert cv2.imwrite(str(path / "photos" / name / "darker.jpg"), darker)
+    ana, ben = "Ana/photo.jpg", "Ben/photo.jpg"
+    rows = [f"{ana},{ana},1", f"{ben},{ben},1", f"{ana},{ben},0", f"{ben},{ana},0"]
+    (path / "pairs.csv").write_text("\n".join(["a,b,same", *rows]) + "\n", encoding="utf-8")
+    (path / "labels.csv").write_text(f"image,name\n{ana},Ana\n{ben},Ben\n", encoding="utf-8")
     return path
 
 
