@@ -111,6 +111,10 @@ class Matcher(Protocol):
         """Return one answer a row of (N, D) float32 unit vectors, or means of such; "unknown" is one of the answers."""
         ...
 
+    def candidates(self, embeddings: Float32) -> list[tuple[Identity, ...]]:
+        """Return for each row the names that it could be given, best first, at most 3; empty: it is unknown."""
+        ...
+
 
 class EmotionClassifier(Protocol):
     """Says what a face shows. Implementation: emotion/ferplus."""

@@ -12,6 +12,8 @@ from streamer.recognition import calibration
 from streamer.recognition.people import Gallery
 from streamer.types import Float32, Identity
 
+_MOST_CANDIDATES = 3
+
 
 class CosineMatcher:
     """A `Matcher` over a gallery. An answer depends on its own row alone, not on the rows or people beside it.
@@ -69,11 +71,29 @@ class CosineMatcher:
             return [Identity(None, -1.0, 1.0, 0.0)] * len(embeddings)
         return [self._identity(row) for row in embeddings]
 
+    def candidates(self, embeddings: Float32) -> list[tuple[Identity, ...]]:
+        """Return for each row the people whose threshold it exceeds, the most exceeded first, at most 3."""
+        embeddings = calibration.check_embeddings(embeddings, self._templates.shape[1] if self._names else None)
+        if not self._names:
+            return [()] * len(embeddings)
+        return [self._candidates(row) for row in embeddings]
+
+    def _candidates(self, embedding: Float32) -> tuple[Identity, ...]:
+        similarities, excesses = self._compared(embedding)
+        best = np.argsort(-excesses, kind="stable")[:_MOST_CANDIDATES]
+        return tuple(self._answer(similarities, excesses, int(person)) for person in best if excesses[person] >= 0)
+
     def _identity(self, embedding: Float32) -> Identity:
+        similarities, excesses = self._compared(embedding)
+        return self._answer(similarities, excesses, int(np.argmax(excesses)))
+
+    def _compared(self, embedding: Float32) -> tuple[Float32, Float32]:
+        """Return the (P,) similarities to all people, and by how much they exceed the thresholds."""
         # A product of one row at a time: of several at once its last bits depend on how many there are.
-        similarities = np.clip(self._templates @ embedding, -1, 1)
-        excesses = similarities - self._thresholds
-        best = int(np.argmax(excesses))
+        similarities = np.asarray(np.clip(self._templates @ embedding, -1, 1), np.float32)
+        return similarities, np.asarray(similarities - self._thresholds, np.float32)
+
+    def _answer(self, similarities: Float32, excesses: Float32, best: int) -> Identity:
         margin = float(excesses[best] - np.delete(excesses, best).max()) if len(excesses) > 1 else 0.0
         is_named = bool(excesses[best] >= 0)
         return Identity(

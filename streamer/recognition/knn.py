@@ -12,6 +12,7 @@ from streamer.recognition.people import Gallery
 from streamer.types import Float32, Identity
 
 DEFAULT_NEIGHBOURS = 5
+_MOST_CANDIDATES = 3
 
 # Each photo more is one more chance for a stranger, though less than another person would be. A person with K photos
 # counts as K ** 0.7 people: asked for 1 % strangers accepted, .87 to 1.5 % were, with 1 to 60 people × 1 to 12 photos.
@@ -82,6 +83,24 @@ class KnnMatcher:
         # For photo vectors of one length the nearest are those of highest cosine, whatever the row's own length.
         neighbours = self._neighbours.kneighbors(embeddings, return_distance=False)
         return [self._identity(row, near) for row, near in zip(embeddings, neighbours, strict=True)]
+
+    def candidates(self, embeddings: Float32) -> list[tuple[Identity, ...]]:
+        """Return for each row the people whose photos have votes, most votes first, at most 3."""
+        embeddings = calibration.check_embeddings(embeddings, self._photos.shape[1] if self._names else None)
+        if not self._names or not len(embeddings):
+            return [()] * len(embeddings)
+        neighbours = self._neighbours.kneighbors(embeddings, return_distance=False)
+        return [self._candidates(row, near) for row, near in zip(embeddings, neighbours, strict=True)]
+
+    def _candidates(self, embedding: Float32, near: npt.NDArray[np.intp]) -> tuple[Identity, ...]:
+        answers: list[Identity] = []
+        while len(near) and len(answers) < _MOST_CANDIDATES:
+            answer = self._identity(embedding, near)
+            if answer.name is None:
+                break
+            answers.append(answer)
+            near = near[self._owners[near] != self._names.index(answer.name)]
+        return tuple(answers)
 
     def _identity(self, embedding: Float32, near: npt.NDArray[np.intp]) -> Identity:
         # One row at a time, and photos in a fixed order, so that the last bits do not depend on the batch.
