@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from streamer.lookahead import LookAhead
 from streamer.scans import Scan, ScanPlanner
 from streamer.spans import SpanFollower
 from streamer.stages import Tracker
@@ -13,11 +14,15 @@ from streamer.types import Faces, Frame, Track
 
 @dataclass(slots=True)
 class Lane:
-    """What the pipeline keeps of one source: `planner`, `planned` and `due` belong to `plan`, all else to `follow`."""
+    """What the pipeline keeps of one source.
+
+    `planner`, `planned` and `due` belong to `plan`, `look_ahead` to `label`, all else to `follow`.
+    """
 
     planner: ScanPlanner
     tracker: Tracker
     follower: SpanFollower | None  # None: the source is live, its frames do not wait
+    look_ahead: LookAhead
     planned: Job | None = None  # the last frame of the shot so far
     due: Job | None = None  # the last of them that is to be searched
     latest: Faces = field(default_factory=Faces.empty)  # found in the last search
