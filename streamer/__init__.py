@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from streamer.sources.synthetic import SyntheticSource
     from streamer.sources.video import VideoSource
     from streamer.stats import RunStats
+    from streamer.stills import AnnotatedImage, ImageAnnotator, annotate_image
     from streamer.types import (
         EMOTIONS,
         Annotation,
@@ -88,6 +89,7 @@ _HOMES = {
     "sources.synthetic": ("SyntheticSource",),
     "sources.video": ("VideoSource",),
     "stats": ("RunStats",),
+    "stills": ("AnnotatedImage", "ImageAnnotator", "annotate_image"),
     "types": (
         "EMOTIONS",
         "Annotation",
@@ -106,6 +108,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "EMOTIONS",
     "AnnotateStyle",
+    "AnnotatedImage",
     "Annotation",
     "Annotator",
     "BgrPicture",
@@ -121,6 +124,7 @@ __all__ = [
     "GalleryError",
     "I420Picture",
     "Identity",
+    "ImageAnnotator",
     "ImagesSource",
     "Outputs",
     "Person",
@@ -145,6 +149,7 @@ __all__ = [
     "VideoSource",
     "WeightsError",
     "analyse",
+    "annotate_image",
     "build_pipeline",
     "load_config",
     "open_gallery",

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamer import build
+from streamer.batches import FrameStages
 from streamer.config import Config
+from streamer.devices import Device
 from streamer.pictures import UInt8
 from streamer.pipeline import Pipeline
 from streamer.queues import StopRequest
 from streamer.recognition.enrol import OnPhoto, enrol_folder
 from streamer.recognition.gallery import Gallery
+from streamer.replay import Replay
 from streamer.runner import Route, RunReport, results, run
 from streamer.sinks.files import check_output
 from streamer.sinks.results import RESULTS_SUFFIXES
@@ -65,7 +68,7 @@ def people_from(
     config = config or Config()
     models = models if models is not None else build.Models(config)
     detector, embedder = models.photo_detector(), models.embedder
-    return enrol_folder(Path(folder), detector, embedder, build.embedder_id(), on_photo=on_photo).gallery
+    return enrol_folder(Path(folder), detector, embedder, build.embedder_id(config), on_photo=on_photo).gallery
 
 
 def analyse(
@@ -95,7 +98,7 @@ def analyse(
         if pipeline is None:
             models = build.Models(config)
             settings = build.run_settings(config, models.device)
-            known = build.open_gallery(config) if gallery is None else gallery
+            known = build.known_people(config) if gallery is None else gallery
             pipeline = build.build_pipeline(config, known, models=models)
     except BaseException:
         opened.close()
@@ -166,19 +169,66 @@ class Processor:
             pipeline = self._pipeline(stats)
             if on_open is not None:
                 on_open(opened)
-            return run(
-                [Route(opened, [*build.build_sinks(self.config, outputs, path, stats), *self.sinks()])],
-                pipeline,
-                draw=build.build_annotator(self.config).draw,
-                settings=build.run_settings(self.config, self.models.device),
-                stats=stats,
-                stop=self.stop,
-                on_result=on_result,
-            )
+            sinks = build.build_sinks(self.config, outputs, path, stats)
+            return self._run(opened, pipeline, sinks, on_result, self.models.device)
         finally:
             opened.close()
 
+    def redraw(
+        self,
+        source: Path,
+        recorded: Path,
+        video: Path,
+        *,
+        overwrite: bool = False,
+        on_open: Callable[[Source], None] | None = None,
+        on_result: Callable[[FrameResult], None] | None = None,
+    ) -> RunReport:
+        """Draw what a results file says of a video onto it, without any net.
+
+        Args:
+            source: The video, an image or a folder of images.
+            recorded: Its results file.
+            video: What to write.
+            overwrite: An existing output may be replaced.
+            on_open: Called with the source before the first frame.
+            on_result: Called with each frame's result.
+
+        Raises:
+            SourceOpenError: The results file is none, or another video's.
+            StreamerError: See `streamer.errors`. Nothing is left under the output's name.
+        """
+        outputs = build.Outputs(video=video)
+        check_outputs(outputs, source, overwrite=overwrite)
+        replay = Replay(recorded, stop=self.stop, is_part=self.config.source.end_seconds is not None)
+        opened = build.open_source(source, self.config)
+        self._stats.clear()
+        try:
+            if on_open is not None:
+                on_open(opened)
+            return self._run(opened, replay, build.build_sinks(self.config, outputs, source, self._stats), on_result)
+        finally:
+            opened.close()
+
+    def _run(
+        self,
+        opened: Source,
+        stages: FrameStages,
+        sinks: Sequence[Sink],
+        on_result: Callable[[FrameResult], None] | None,
+        device: Device | None = None,
+    ) -> RunReport:
+        return run(
+            [Route(opened, [*sinks, *self.sinks()])],
+            stages,
+            draw=build.build_annotator(self.config).draw,
+            settings=build.run_settings(self.config, device),
+            stats=self._stats,
+            stop=self.stop,
+            on_result=on_result,
+        )
+
     def _pipeline(self, stats: RunStats) -> Pipeline:
         if self.gallery is None:
-            self.gallery = build.open_gallery(self.config)
+            self.gallery = build.known_people(self.config)
         return build.build_pipeline(self.config, self.gallery, models=self.models, stats=stats)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from streamer.lookahead import LookAhead
 from streamer.scans import Scan, ScanPlanner
 from streamer.spans import SpanFollower
 from streamer.stages import Tracker
-from streamer.types import Faces, Frame, Track
+from streamer.types import Faces, Frame, FrameResult, SourceInfo, Track
 
 
 @dataclass(slots=True)
@@ -80,3 +81,35 @@ class Followed:
     tracks: Sequence[Track]
     is_searched: bool
     is_cut: bool
+
+
+class FrameStages(Protocol):
+    """What a run puts frames through. Implementations: pipeline, replay; see `Pipeline` for what each method does."""
+
+    def begin(self, info: SourceInfo) -> None:
+        """Get ready for a source."""
+        ...
+
+    def plan(self, frames: Sequence[Frame]) -> Batch:
+        """Take the next frames of any sources; one thread at a time."""
+        ...
+
+    def plan_end(self) -> Batch:
+        """Plan how the frames that still wait are finished."""
+        ...
+
+    def search(self, batch: Batch) -> None:
+        """Do what may be done to several batches at once."""
+        ...
+
+    def follow(self, batch: Batch) -> Iterator[list[Followed]]:
+        """Yield at most one frame a source at a time; batches come in the order in which they were planned."""
+        ...
+
+    def label(self, some: Sequence[Followed]) -> Iterable[FrameResult]:
+        """Give the results that are ready of what `follow` yielded, in that order."""
+        ...
+
+    def release(self) -> Iterable[FrameResult]:
+        """Give the results that are left: no more will be labelled."""
+        ...

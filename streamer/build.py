@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from streamer.config import Config
 from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
+from streamer.embedders import EMBEDDER_WEIGHTS, build_embedder, dlib_net
+from streamer.embedders import embedder_id as embedder_id
 from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.errors import UsageError, printable
 from streamer.gaps import SpanPolicy
@@ -29,8 +31,11 @@ from streamer.pipeline import Pipeline
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
-from streamer.recognition.gallery import EmbedderId, Gallery, load_or_empty
+from streamer.recognition.gallery import Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
+from streamer.recognition.trained import Nets, load
+from streamer.recognition.trained_file import file_sha256
+from streamer.recorded import RecordedEmbedder
 from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
@@ -51,6 +56,7 @@ _THRIFTY: tuple[float, Precision] = (0.9, "fastest")
 _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
 _FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
+_MOST_FACES_A_PHOTO = 1000
 _PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
 
 
@@ -70,6 +76,7 @@ class Models:
         self._detector: Detector | None = None
         self._embedder: Embedder | None = None
         self._emotion: EmotionClassifier | None = None
+        self._trained: Recognition | None = None
 
     @property
     def detector(self) -> Detector:
@@ -119,17 +126,24 @@ class Models:
     def embedder(self) -> Embedder:
         """The net that turns a face into a vector."""
         if self._embedder is None:
-            self._embedder = DlibEmbedder(self._resnet())
+            self._embedder = build_embedder(self._config, self.device)
         return self._embedder
 
-    def _resnet(self) -> Callable[[Crops], Float32]:
+    def nets(self) -> Nets:
+        """Return what computes the nets of trained matchers."""
         if self.device.backend == "openvino":
-            from streamer.recognition.dlib_openvino import OpenVinoResNet
+            return Nets(partial(dlib_net, self.device))
+        from streamer.recognition.cnn_torch import TorchCnn
 
-            return OpenVinoResNet(precision="fastest")
-        from streamer.recognition.dlib_torch import TorchResNet
+        return Nets(partial(dlib_net, self.device), partial(TorchCnn, device=placement(self.device)[0]))
 
-        return TorchResNet(*placement(self.device))
+    def trained(self) -> Recognition | None:
+        """Return the models of the configured trained matcher; None: there is none. Raises GalleryError."""
+        path = self._config.recognition.matcher_file
+        if self._trained is None and path is not None:
+            matcher = load(path, self.nets())
+            self._trained = Recognition(*matcher.recognition(self._config.recognition.similarity_threshold))
+        return self._trained
 
     @property
     def emotion(self) -> EmotionClassifier | None:
@@ -148,18 +162,28 @@ class Models:
         return TorchEmotionNet(*placement(self.device))
 
 
-def embedder_id() -> EmbedderId:
-    """Return what a gallery records of the net that made its vectors."""
-    return EmbedderId("dlib-resnet", weights.WEIGHTS["dlib-resnet"].sha256)
+def recorded_embedder(config: Config) -> RecordedEmbedder:
+    """Return what the header of a results file with looks records of the net."""
+    net = embedder_id(config)
+    return RecordedEmbedder(net.name, net.sha256)
 
 
 def open_gallery(config: Config) -> Gallery:
     """Return the configured gallery; an absent one is empty. Raises GalleryError where it cannot be read."""
-    return load_or_empty(config.recognition.gallery_path, embedder_id())
+    return load_or_empty(config.recognition.gallery_path, embedder_id(config))
+
+
+def known_people(config: Config) -> Gallery:
+    """Return `open_gallery`, or nobody where a trained matcher takes its place. Raises GalleryError."""
+    return open_gallery(config) if config.recognition.matcher_file is None else Gallery(embedder_id(config))
 
 
 def build_matcher(config: Config, gallery: Gallery) -> Matcher:
-    """Return the matcher over a gallery."""
+    """Return the matcher over a gallery.
+
+    Raises:
+        GalleryError: How alike strangers are to the embedder is not known, and no threshold is set.
+    """
     settings = config.recognition
     make = KnnMatcher if settings.matcher == "knn" else CosineMatcher
     return make(
@@ -171,7 +195,9 @@ def build_matcher(config: Config, gallery: Gallery) -> Matcher:
 
 def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunStats | None = None) -> TrackLabeller:
     """Return the labeller; with an empty gallery nobody is assessed, so nobody is called unknown."""
-    recognition = Recognition(models.embedder, build_matcher(config, gallery)) if gallery.people else None
+    recognition = models.trained()
+    if recognition is None and (gallery.people or config.sinks.keep_embeddings):
+        recognition = Recognition(models.embedder, build_matcher(config, gallery) if gallery.people else None)
     policy = LabelPolicy(
         embed_every_seconds=config.labels.embed_every_seconds,
         refresh_seconds=config.labels.refresh_seconds,
@@ -182,7 +208,11 @@ def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunS
         emotion_every_seconds=config.emotion.every_seconds,
         emotion_smoothing_seconds=config.emotion.smoothing_seconds,
         left_after_seconds=config.tracker.max_lost_seconds,
+        keep_looks=config.sinks.keep_embeddings,
     )
+    if recognition is not None and not isinstance(recognition.embedder, DlibEmbedder):
+        # How alike two views of one person are to another net has not been measured.
+        policy = replace(policy, same_similarity=None)
     return TrackLabeller(recognition, models.emotion, policy, stats)
 
 
@@ -234,7 +264,7 @@ def build_pipeline(
 
     Args:
         config: The settings.
-        gallery: Who may be named.
+        gallery: Who may be named, unless a trained matcher is configured.
         models: Nets that are loaded already; None: load them.
         detector: Any object with a detector's methods, in place of the configured one.
         stats: Where the stages' times go.
@@ -251,6 +281,14 @@ def build_pipeline(
         make_follower=partial(build_follower, config, detector, stats),
         stats=stats,
     )
+
+
+def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pipeline:
+    """Return the pipeline for single pictures: each is searched exactly, and all its faces are looked at at once."""
+    tracker = config.tracker.model_copy(update={"detect_every_seconds": 0.0})
+    labels = config.labels.model_copy(update={"embeddings_per_second": 2.0 * _MOST_FACES_A_PHOTO})
+    config = config.model_copy(update={"tracker": tracker, "labels": labels})
+    return build_pipeline(config, gallery, models=models, detector=models.photo_detector())
 
 
 def build_annotator(config: Config) -> Annotator:
@@ -324,10 +362,15 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
 
 
 def describe(config: Config) -> RunDescription:
-    """Return what a results file says of the run: the weights' sha256 and the settings."""
+    """Return what a results file says of the run: the sha256 of what it may use, and the settings."""
+    embedder = embedder_id(config)
+    models = {name: entry.sha256 for name, entry in weights.WEIGHTS.items() if name not in EMBEDDER_WEIGHTS}
+    if config.recognition.matcher_file is not None:
+        models["matcher"] = file_sha256(config.recognition.matcher_file)
     return RunDescription(
-        models={name: entry.sha256 for name, entry in weights.WEIGHTS.items()},
+        models={**models, embedder.name: embedder.sha256},
         config=config.model_dump(mode="json"),
+        embedder=recorded_embedder(config) if config.sinks.keep_embeddings else None,
     )
 
 

@@ -50,7 +50,9 @@ def similarity_transform(source: Float, target: Float) -> npt.NDArray[np.float64
     return np.concatenate([linear, (target_mean - linear @ source_mean)[:, None]], axis=1)
 
 
-def aligned_crop(picture: Picture, landmarks: Float32, template: Float32, side: int) -> npt.NDArray[np.uint8]:
+def aligned_crop(
+    picture: Picture, landmarks: Float32, template: Float32, side: int, stretch: float = 1.0
+) -> npt.NDArray[np.uint8]:
     """Cut a face so that its landmarks fall on a template.
 
     Args:
@@ -58,11 +60,12 @@ def aligned_crop(picture: Picture, landmarks: Float32, template: Float32, side: 
         landmarks: (5, 2) float32 px in the picture.
         template: (5, 2) float32 px in the crop.
         side: S, the crop's side, px.
+        stretch: The crop shows the face so many times as wide as it is; the template is of that wide face.
 
     Returns:
         (S, S, 3) uint8 BGR; what lies outside the picture repeats its edge.
     """
-    return picture.warped(*_alignment(landmarks, template, side))
+    return picture.warped(*_alignment(landmarks, template, side, stretch))
 
 
 def aligned_grey_crop(picture: Picture, landmarks: Float32, template: Float32, side: int) -> npt.NDArray[np.uint8]:
@@ -70,11 +73,13 @@ def aligned_grey_crop(picture: Picture, landmarks: Float32, template: Float32, s
     return picture.warped_grey(*_alignment(landmarks, template, side))
 
 
-def _alignment(landmarks: Float32, template: Float32, side: int) -> tuple[Matrix, int, int]:
+def _alignment(landmarks: Float32, template: Float32, side: int, stretch: float = 1.0) -> tuple[Matrix, int, int]:
     """Return what `warp` takes: a face larger than the crop is averaged down, or fine texture would alias."""
-    forward = similarity_transform(landmarks, template)
+    narrow: Float32 = np.divide(template, (stretch, 1), dtype=np.float32)
+    forward = similarity_transform(landmarks, narrow)
     scale = float(np.hypot(forward[0, 0], forward[1, 0]))
     shrink = max(1, min(8, round(1 / max(scale, 1e-6))))
+    forward[0] *= stretch
     forward = forward * shrink
     # Pixel centres: a crop pixel i covers [i, i + 1), OpenCV samples at whole coordinates.
     forward[:, 2] += (forward[:, :2].sum(axis=1) - 1) / 2

@@ -30,14 +30,21 @@ _SAVED_SECONDS = 0.5
 # A face reaches beyond its landmarks' box by about so much of it.
 _EDGE_MARGIN = 0.4
 _CUT_OFF_QUALITY = 0.2
+# What a look says where nobody is enrolled.
+_NOBODY = Identity(None, -1.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """The two models that say who somebody is; they belong together."""
+    """The two models that say who somebody is; they belong together.
+
+    Attributes:
+        embedder: Looks at faces.
+        matcher: None: nobody is enrolled, so nobody is assessed; people are told apart, and looks are kept.
+    """
 
     embedder: Embedder
-    matcher: Matcher
+    matcher: Matcher | None
 
 
 class _Budget:
@@ -176,7 +183,8 @@ class TrackLabeller:
         with self._stats.time("embed"):
             crops = np.stack([recognition.embedder.crop(frame.picture, face.landmarks) for frame, face in views])
             vectors = recognition.embedder.embed(crops)
-        answers = recognition.matcher.match(vectors)
+        matcher = recognition.matcher
+        answers = matcher.match(vectors) if matcher is not None else [_NOBODY] * len(views)
         whole = [_is_whole(frame, face.landmarks) for frame, face in views]
         qualities = [
             view_quality(face.track) * (1 if is_whole else _CUT_OFF_QUALITY)
@@ -192,9 +200,9 @@ class TrackLabeller:
         changed: list[Dossier] = []
         for frame, own in zip(frames, due, strict=True):
             changed += self._lanes[frame.source_id].casebook.judge([(face, next(glances)) for face in own])
-        if changed:
+        if changed and matcher is not None:
             means = np.stack([dossier.evidence.mean() for dossier in changed])
-            for dossier, answer in zip(changed, recognition.matcher.match(means), strict=True):
+            for dossier, answer in zip(changed, matcher.match(means), strict=True):
                 self._answer(dossier, replace(answer, samples=dossier.evidence.samples))
 
     def _answer(self, dossier: Dossier, answer: Identity) -> None:

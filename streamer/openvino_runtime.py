@@ -57,12 +57,17 @@ def constant(values: npt.ArrayLike, dtype: type[np.generic] = np.float32) -> Nod
 
 
 def convolution(
-    x: Node, weight: Float32, bias: Float32, *, stride: int | tuple[int, int] = 1, padding: int = 0
+    x: Node,
+    weight: Float32,
+    bias: Float32,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
 ) -> Node:
-    """Convolve (N, C, H, W) with a (K, C, h, w) weight and add a (K,) bias; `stride`: down and across, or both."""
+    """Convolve (N, C, H, W) with a (K, C, h, w) weight and add a (K,) bias; strides: down and across, or both."""
     from openvino import opset13
 
-    pads, strides = [padding, padding], [stride, stride] if isinstance(stride, int) else list(stride)
+    pads, strides = ([both, both] if isinstance(both, int) else list(both) for both in (padding, stride))
     maps = opset13.convolution(x, constant(weight), strides, pads, pads, [1, 1])
     return opset13.add(maps, constant(bias.reshape(1, -1, 1, 1)))
 
@@ -153,6 +158,21 @@ def multiply(x: Node, y: Node) -> Node:
     from openvino import opset13
 
     return opset13.multiply(x, y)
+
+
+def joined(maps: Sequence[Node]) -> Node:
+    """Put (N, C, H, W) maps behind each other, channel by channel."""
+    from openvino import opset13
+
+    return opset13.concat(list(maps), 1)
+
+
+def read_onnx(content: bytes) -> openvino.Model:
+    """Read an ONNX model; raises RuntimeError, of several lines, where OpenVINO cannot.
+
+    What a model refers to in other files would be looked for in the current folder: see that there is nothing first.
+    """
+    return _library().read_model(content)
 
 
 def number_format(precision: Precision, capabilities: Sequence[str]) -> str:

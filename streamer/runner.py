@@ -16,9 +16,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+from streamer.batches import FrameStages
 from streamer.canvas import Canvas
 from streamer.errors import StreamerError, UsageError
-from streamer.pipeline import Pipeline
 from streamer.queues import Batcher, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats, StatsSummary
@@ -49,7 +49,7 @@ class RunReport:
 
 def results(
     sources: Sequence[Source],
-    pipeline: Pipeline,
+    pipeline: FrameStages,
     *,
     settings: RunSettings | None = None,
     stats: RunStats | None = None,
@@ -102,7 +102,7 @@ def _check_ids(sources: Sequence[Source]) -> None:
 
 def run(
     routes: Sequence[Route],
-    pipeline: Pipeline,
+    pipeline: FrameStages,
     *,
     draw: Callable[[FrameResult], Canvas],
     settings: RunSettings | None = None,

@@ -94,16 +94,49 @@ class TrackerSettings(Section):
     """End all tracks at a shot cut, so that nobody inherits a name from where somebody stood."""
 
 
+class EmbedderSettings(Section):
+    """See `Config.embedder`."""
+
+    kind: Literal["dlib-resnet", "facenet-vggface2", "onnx"] = "dlib-resnet"
+    """Which net: dlib's, which comes with streamer; facenet-pytorch's, once it is fetched (`streamer models fetch`); or
+    an ONNX file of your own, such as an ArcFace net. A gallery belongs to the net that made it."""
+    flip: bool = False
+    """Add each face's mirror image: twice the time for a third fewer errors (measured with dlib-resnet)."""
+    path: LocalPath | None = None
+    """The ONNX file; for kind onnx alone, as are all keys below. OpenVINO computes it, on the CPU."""
+    crop_size: int | None = Field(default=None, ge=16, le=1024)
+    """Side in pixels of the crops that the net takes; null: as the file has it."""
+    template: Literal["arcface", "dlib", "facenet"] | None = None
+    """Where eyes, nose and mouth lie in a crop; null: arcface."""
+    normalisation: Literal["arcface", "facenet", "unit", "imagenet", "raw"] | None = None
+    """What becomes of a pixel x of 0..255: arcface: (x-127.5)/127.5; facenet: (x-127.5)/128; unit: x/255;
+    imagenet: (x/255-mean)/deviation, a colour; raw: x. null: arcface."""
+    channels: Literal["rgb", "bgr"] | None = None
+    """The order of colours that the net takes; null: rgb."""
+
+    @model_validator(mode="after")
+    def _keys_suit_the_kind(self) -> Self:
+        keys = ("path", "crop_size", "template", "normalisation", "channels")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if self.kind != "onnx" and given:
+            raise ValueError(
+                f"only kind onnx has {' and '.join(given)}, and kind is {self.kind}; remove what is not meant"
+            )
+        if self.kind == "onnx" and self.path is None:
+            raise ValueError("kind onnx needs embedder.path, the ONNX file")
+        return self
+
+
 class RecognitionSettings(Section):
     """See `Config.recognition`."""
 
-    kind: Literal["dlib-resnet"] = "dlib-resnet"
-    """Which net turns a face into a vector."""
     matcher: Literal["cosine", "knn"] = "cosine"
     """How a face's vector is compared with the gallery."""
     gallery: LocalPath | None = None
     """Folder of the enrolled people; null: `gallery` in the user's data directory."""
-    false_accept_rate: float = Field(default=0.003, gt=0, le=0.5)
+    matcher_file: LocalPath | None = None
+    """File that `streamer train` wrote, in place of gallery and matcher; null: the gallery's people are named."""
+    false_accept_rate: float = Field(default=0.01, gt=0, le=0.5)
     """Share of strangers that may be given a name; the threshold is chosen for it and for the gallery."""
     similarity_threshold: float | None = Field(default=None, ge=-1, le=1)
     """Cosine similarity from which a face is named; null: chosen by false_accept_rate."""
@@ -172,6 +205,9 @@ class SinksSettings(Section):
     """x264's preset: slower ones make smaller files; superfast halves them for a seventh of the speed."""
     video_crf: int = Field(default=23, ge=0, le=51)
     """x264's constant rate factor: lower is better and larger, 0 without loss."""
+    keep_embeddings: bool = False
+    """Keep each track's best looks, as vectors, and a crop of the face in the results file: for people strangers and
+    relabel. They are biometric data, so the file is private to you."""
 
 
 class RuntimeSettings(Section):
@@ -200,6 +236,8 @@ class Config(Section):
     """How faces are found."""
     tracker: TrackerSettings = TrackerSettings()
     """How faces are followed from frame to frame."""
+    embedder: EmbedderSettings = EmbedderSettings()
+    """Which net turns a face into a vector."""
     recognition: RecognitionSettings = RecognitionSettings()
     """How faces are named."""
     emotion: EmotionSettings = EmotionSettings()

@@ -83,7 +83,10 @@ class Tracker(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns face crops into vectors in which the same person lies close. Implementation: recognition/dlib_resnet."""
+    """Turns face crops into vectors in which the same person lies close.
+
+    Implementations: recognition/dlib_resnet, facenet_resnet, onnx_openvino (all three by aligned), pixels, cnn.
+    """
 
     @property
     def dimension(self) -> int:
@@ -105,14 +108,14 @@ class Embedder(Protocol):
 
 
 class Matcher(Protocol):
-    """Says who a vector is. Implementations: recognition/cosine, knn."""
+    """Says who a vector is. Implementations: recognition/cosine, knn, rivals."""
 
     def match(self, embeddings: Float32) -> list[Identity]:
         """Return one answer a row of (N, D) float32 unit vectors, or means of such; "unknown" is one of the answers."""
         ...
 
     def candidates(self, embeddings: Float32) -> list[tuple[Identity, ...]]:
-        """Return for each row the names that it could be given, best first, at most 3; empty: it is unknown."""
+        """Return the names that each row could be given, those above their threshold, best first, at most three."""
         ...
 
 

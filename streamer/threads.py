@@ -12,10 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-from streamer.batches import Batch, Followed
+from streamer.batches import Batch, Followed, FrameStages
 from streamer.canvas import Canvas
 from streamer.errors import SinkError, StreamerError
-from streamer.pipeline import Pipeline
 from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats
@@ -167,7 +166,7 @@ class Scanner:
     searched side by side. They are planned one after the other, and come out in that order.
     """
 
-    def __init__(self, batcher: Batcher, pipeline: Pipeline, stop: StopRequest, settings: RunSettings) -> None:
+    def __init__(self, batcher: Batcher, pipeline: FrameStages, stop: StopRequest, settings: RunSettings) -> None:
         self._batcher, self._pipeline, self._stop = batcher, pipeline, stop
         self._turn = threading.Lock()
         batches_ahead = max(settings.scan_threads, -(-settings.ahead_frames // settings.batch_size))
@@ -256,7 +255,7 @@ class FollowThread:
         pipeline: What follows them.
     """
 
-    def __init__(self, scanner: Scanner, pipeline: Pipeline) -> None:
+    def __init__(self, scanner: Scanner, pipeline: FrameStages) -> None:
         self._scanner, self._pipeline = scanner, pipeline
         self._rounds: queue.Queue[list[Followed] | None] = queue.Queue(_ROUNDS_AHEAD)
         self._error: Exception | None = None

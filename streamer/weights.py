@@ -1,7 +1,8 @@
 """Which weights files exist, where they lie, and whether each is the expected one. Reads hashes, loads no net.
 
-All of them come with installed packages, so nothing is ever downloaded, and a net never runs on random weights: whoever
-loads one asks `locate` for its path, which compares size and sha256 first (about 10 ms for the largest).
+All that the default configuration needs comes with installed packages; what does not is optional, and fetched only when
+a user asks for it (`streamer.downloads`). A net never runs on random weights: whoever loads one asks `locate` for its
+path, which compares size and sha256 first (about 10 ms for the largest that comes with a package, 0.2 s for facenet's).
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import platformdirs
+
 from streamer.errors import WeightsError
 
 # The emotion net's sha256 and size in bytes: to be replaced together with the file whenever it is trained anew.
 _FERPLUS_SHA256 = "44620370adf5eafb47a9f4bc8e2b38ea731648bd24940e9dfcf7fe9196ab5b88"
 _FERPLUS_BYTES = 2_345_998
+# The same of the population model; it goes with the embedder's photo vectors.
+_POPULATION_SHA256 = "03fe14f65be5fe4d1b77578c6a5097398d89f30d9afc6ec586060767a7c7994e"
+_POPULATION_BYTES = 292_688
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Weights:
         licence: SPDX identifier.
         source: Where it comes from originally.
         remedy: What to do where it is absent or damaged, an imperative.
+        url: Where `streamer models fetch` gets it; None: it comes with an installed package.
     """
 
     name: str
@@ -43,6 +50,17 @@ class Weights:
     licence: str
     source: str
     remedy: str
+    url: str | None = None
+
+    @property
+    def is_optional(self) -> bool:
+        """Nothing needs it until a user chooses its net."""
+        return self.url is not None
+
+    @property
+    def is_absent(self) -> bool:
+        """There is no file, good or bad."""
+        return self.path is None or not self.path.exists()
 
 
 def check(weights: Weights) -> Path:
@@ -96,6 +114,21 @@ def _inside_facenet_pytorch(file_name: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) / "data" / file_name
 
 
+def _fetched(name: str, role: str, url: str, sha256: str, size_bytes: int, source: str) -> Weights:
+    """Return weights of licence MIT that lie in the user's data directory once they are fetched, as they came."""
+    return Weights(
+        name=name,
+        role=role,
+        path=platformdirs.user_data_path("streamer") / "weights" / url.rpartition("/")[2],
+        sha256=sha256,
+        size_bytes=size_bytes,
+        licence="MIT",
+        source=source,
+        remedy=f"fetch it: streamer models fetch {name}",
+        url=url,
+    )
+
+
 def _mtcnn(net: str, role: str, sha256: str, size_bytes: int) -> Weights:
     return Weights(
         name=f"mtcnn-{net}",
@@ -140,6 +173,26 @@ _ALL = (
         licence="CC0-1.0",
         source="dlib_face_recognition_resnet_model_v1.dat by Davis King (github.com/davisking/dlib-models), "
         "converted by streamer.recognition.dlib_convert",
+        remedy=_REINSTALL,
+    ),
+    # The sha256 is the one that huggingface.co/py-feat/facenet states for its copy, and that other projects pin for the
+    # file at this address.
+    _fetched(
+        "facenet-vggface2",
+        "face embedder: 512 numbers a face",
+        "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
+        "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+        111_898_327,
+        "facenet-pytorch's release v2.2.9 (converted from David Sandberg's facenet, trained on VGGFace2)",
+    ),
+    Weights(
+        name="population-dlib",
+        role="what strangers' faces look like to the embedder: sets thresholds",
+        path=_ASSETS / "population_dlib.safetensors",
+        sha256=_POPULATION_SHA256,
+        size_bytes=_POPULATION_BYTES,
+        licence="MIT",
+        source="parameters of a mixture, fitted by the streamer project to one picture each of 1,241 people of LFW",
         remedy=_REINSTALL,
     ),
     Weights(

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.bench.accuracy import Share, agreement, chains, count_changes, id_switches, match, names_given
+from streamer.bench.accuracy import agreement, chains, id_switches, names_given
 from streamer.bench.records import Boxes, Found, read_boxes, read_results, write_boxes
 from streamer.bench.truth import compare
 from streamer.errors import UsageError
+from streamer.evaluation.matching import count_changes, match
+from streamer.evaluation.shares import Share
 from streamer.sources.scene import TrueFace
 from streamer.types import Float32
 
@@ -64,7 +66,7 @@ def test_two_boxes_on_one_face_are_one_hit_and_one_false_face() -> None:
     assert one.all_sizes.precision == Share(1, 2)
 
 
-def test_the_best_overlap_is_matched_first() -> None:
+def test_of_two_boxes_on_a_face_the_better_one_is_its_match() -> None:
     rows, columns, overlap = match(boxes((4, 0, 50), (0, 0, 50)), boxes((0, 0, 50)))
     assert (rows.tolist(), columns.tolist(), overlap.tolist()) == ([1], [0], [1.0])
 

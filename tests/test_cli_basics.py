@@ -371,7 +371,17 @@ def test_models_list_as_json_has_all_fields(three_weights: Path, capsys: pytest.
     good = json.loads(capsys.readouterr().out)[0]
     assert good["path"] == str(three_weights / "good")
     assert (good["name"], good["size_bytes"], good["state"]) == ("good", 4, "good")
-    assert good.keys() == {"name", "role", "size_bytes", "sha256", "licence", "source", "path", "state"}
+    assert good.keys() == {
+        "name",
+        "role",
+        "size_bytes",
+        "sha256",
+        "licence",
+        "source",
+        "path",
+        "optional",
+        "state",
+    }
 
 
 def test_models_verify_names_all_that_are_bad(three_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:

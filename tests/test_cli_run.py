@@ -97,6 +97,26 @@ def test_elsewhere_plain_lines_tell_rate_and_time_left(
     assert "s left" in caplog.messages[0]
 
 
+def test_a_terminal_shows_how_much_of_one_job_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.share_meter("training [bold]") as show:
+        show(0.42)
+    assert "training [bold]" in terminal.getvalue()
+    assert "42%" in terminal.getvalue()
+
+
+def test_elsewhere_plain_lines_tell_how_much_of_one_job_is_done(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(progress, "_LOG_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with caplog.at_level(logging.INFO, "streamer"), progress.share_meter("training") as show:
+        show(0.42)
+    assert caplog.messages == ["training: 42 %"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
 import subprocess
 import sys
 import warnings
@@ -22,7 +20,6 @@ from hypothesis import strategies as st
 from streamer import geometry
 from streamer.detectors import boxes as box
 from streamer.detectors import mtcnn as cascade_module
-from streamer.detectors import mtcnn_weights
 from streamer.detectors.cascade import CascadeNets, Part
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.detectors.mtcnn_openvino import OpenVinoCascade
@@ -383,11 +380,6 @@ for nets in (OpenVinoCascade(), OpenVinoYuvCascade()):
 assert sys.modules["openvino_telemetry"] is None
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
-
-
-def test_only_a_weights_file_s_own_names_are_unpickled() -> None:
-    with pytest.raises(pickle.UnpicklingError, match=r"has no place"):
-        mtcnn_weights._Unpickler(io.BytesIO(pickle.dumps(print))).load()
 
 
 boxes_and_scores = st.lists(

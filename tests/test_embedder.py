@@ -21,8 +21,9 @@ from streamer.errors import WeightsError
 from streamer.geometry import similarity_transform
 from streamer.pictures import BgrPicture, UInt8
 from streamer.recognition import dlib_convert
-from streamer.recognition.dlib_resnet import CROP_SIZE, TEMPLATE, DlibEmbedder
+from streamer.recognition.dlib_resnet import CROP_SIZE, DlibEmbedder
 from streamer.recognition.dlib_torch import TorchResNet
+from streamer.recognition.templates import DLIB
 from streamer.stages import Crops, Embedder
 from streamer.types import Float32
 from streamer.weights import WEIGHTS
@@ -186,7 +187,7 @@ class TestCrop:
             cv2.circle(pixels, (round(float(x) - 0.5), round(float(y) - 0.5)), 2, (255, 255, 255), -1)
         crop = embedder.crop(BgrPicture(pixels), landmarks)
         assert crop.shape == (CROP_SIZE, CROP_SIZE, 3)
-        matrix = similarity_transform(landmarks, TEMPLATE)
+        matrix = similarity_transform(landmarks, DLIB.points)
         for x, y in landmarks @ matrix[:, :2].T + matrix[:, 2]:
             around = crop[round(y) - 8 : round(y) + 8, round(x) - 8 : round(x) + 8, 0].astype(np.float64)
             rows, columns = np.indices(around.shape)
@@ -195,7 +196,7 @@ class TestCrop:
             assert np.hypot(centre_x - x, centre_y - y) < 2
 
     def test_template_is_a_level_face_in_the_middle(self) -> None:
-        left_eye, right_eye, nose, left_mouth, right_mouth = TEMPLATE
+        left_eye, right_eye, nose, left_mouth, right_mouth = DLIB.points
         assert left_eye[0] < nose[0] < right_eye[0]
         assert left_mouth[0] < nose[0] < right_mouth[0]
         assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])

@@ -14,6 +14,7 @@ from streamer.geometry import aligned_crop, aligned_grey_crop, areas, clip, iou,
 from streamer.pictures import BgrPicture, Picture, UInt8
 from streamer.types import Float32
 
+WHITE = (255, 255, 255)
 TEMPLATE = np.array([[48.5, 46.7], [102.4, 46.6], [75.4, 79.7], [51.5, 105.3], [99.0, 105.8]], np.float32)
 
 numbers = st.floats(-300, 300, width=32)
@@ -184,6 +185,23 @@ def test_a_crop_of_a_face_no_larger_than_it_is_one_warp(scale: float, degrees: f
     matrix[:, 2] += (matrix[:, :2].sum(axis=1) - 1) / 2
     whole = cv2.warpAffine(bgr, matrix, (150, 150), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     np.testing.assert_array_equal(crop, whole)
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.0, 2.5])
+@pytest.mark.parametrize("stretch", [0.8, 1.0, 1.325])
+def test_a_stretched_crop_shows_the_face_as_much_wider(scale: float, stretch: float) -> None:
+    """A disc comes out as an ellipse, upright in the crop though the face is turned in the picture."""
+    narrow = TEMPLATE / np.array([stretch, 1], np.float32)
+    centre = np.array([75 / stretch, 75], np.float32)
+    linear = scale * np.array([[0.8, -0.6], [0.6, 0.8]])
+    landmarks = ((narrow - centre) @ linear.T + 150).astype(np.float32)
+    picture = np.zeros((300, 300, 3), np.uint8)
+    cv2.circle(picture, (round((150 - 0.5) * 16), round((150 - 0.5) * 16)), round(scale * 40 * 16), WHITE, -1, shift=4)
+    crop = aligned_crop(BgrPicture(picture), landmarks, TEMPLATE, 150, stretch)[..., 0] > 127
+    rows, columns = np.nonzero(crop)
+    for places, size in ((rows, 80), (columns, 80 * stretch)):
+        assert abs(np.ptp(places) + 1 - size) < 3 / min(scale, 1)  # a pixel of the picture at either end
+        assert abs(places.mean() + 0.5 - 75) < 1
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.6])

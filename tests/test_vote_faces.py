@@ -159,7 +159,7 @@ def models() -> Models:
 def gallery(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     """Eileen Collins is known, Grace Hopper is not."""
     folder = photos_of(tmp_path_factory.mktemp("people"), "Eileen Collins")
-    return enrol_folder(folder, models.photo_detector(), models.embedder, embedder_id()).gallery
+    return enrol_folder(folder, models.photo_detector(), models.embedder, embedder_id(Config())).gallery
 
 
 def run(scene: Scene, models: Models, gallery: Gallery, *, is_live: bool) -> list[FrameResult]:
@@ -223,7 +223,7 @@ def test_people_of_lfw_keep_their_names_and_ids(
         (tmp_path / name).mkdir()
         for photo in sorted((images / name).glob("*.jpg"))[:4]:
             (tmp_path / name / photo.name).symlink_to(photo)
-    gallery = enrol_folder(tmp_path, models.photo_detector(), models.embedder, embedder_id()).gallery
+    gallery = enrol_folder(tmp_path, models.photo_detector(), models.embedder, embedder_id(Config())).gallery
     rng = random.Random(f"{make.__name__}{side}")
     strangers = sorted(path for path in images.glob("*/*_0001.jpg") if path.parent.name not in known)
     wrong, faults, faces, unnamed = 0, 0, 0, 0

@@ -40,7 +40,7 @@ def refusal(weights: Weights) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", [name for name, weights in WEIGHTS.items() if weights.size_bytes])
+@pytest.mark.parametrize("name", [name for name, weights in WEIGHTS.items() if not weights.is_optional])
 def test_every_registered_file_is_present_and_the_expected_one(name: str) -> None:
     path = locate(name)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == WEIGHTS[name].sha256
@@ -61,7 +61,8 @@ def test_the_registry_cannot_be_changed() -> None:
 
 def test_the_asset_folder_names_the_checksum_of_every_net_in_it() -> None:
     licences = (Path(registry.__file__).parent / "assets" / "LICENSES.md").read_text(encoding="utf-8")
-    shipped = [weights for weights in WEIGHTS.values() if weights.size_bytes and not weights.name.startswith("mtcnn")]
+    assets = Path(registry.__file__).parent / "assets"
+    shipped = [weights for weights in WEIGHTS.values() if weights.path is not None and weights.path.parent == assets]
     assert shipped
     for weights in shipped:
         assert weights.sha256 in licences, f"{weights.name} has another sha256 in LICENSES.md"

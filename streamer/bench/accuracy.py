@@ -1,46 +1,27 @@
 """How good what was found is, against boxes of a reference: pure arithmetic over arrays.
 
-Faces are matched one to one within a frame, the best overlaps first, from an IoU of .5 on. A face's size is the shorter
-side of its box. The reference is agreement with a detector that searched every frame, not truth: that is what drawn
-scenes are for (`truth`).
+Faces are matched one to one within a frame (evaluation/matching.py). A face's size is the shorter side of its box. The
+reference is agreement with a detector that searched every frame, not truth: that is what drawn scenes are for
+(`truth`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from streamer import geometry
 from streamer.bench.records import Found
+from streamer.evaluation.matching import Rows, count_changes, match, sides
+from streamer.evaluation.shares import Share
 from streamer.types import Float32
 
-MATCH_IOU = 0.5
 LARGE_PIXELS = 40.0
+_NOTHING = Share()
 # Where the reference misses a face for some frames its chain goes on; a third of a second at 25 fps.
 _CHAIN_FRAMES, _CHAIN_IOU = 8, 0.3
-
-Rows = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A count of a whole."""
-
-    hits: int = 0
-    total: int = 0
-
-    @property
-    def value(self) -> float | None:
-        """The share, 0..1; None: of nothing."""
-        return self.hits / self.total if self.total else None
-
-    def __add__(self, other: Share) -> Share:
-        """Count both together."""
-        return Share(self.hits + other.hits, self.total + other.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +33,8 @@ class Scores:
         precision: Of the found boxes of that size, those that a reference box of any size matches.
     """
 
-    recall: Share = Share()
-    precision: Share = Share()
+    recall: Share = _NOTHING
+    precision: Share = _NOTHING
 
     def __add__(self, other: Scores) -> Scores:
         """Count both together."""
@@ -75,26 +56,6 @@ class Agreement:
     median_iou: float | None
 
 
-def match(first: Float32, second: Float32, least_iou: float = MATCH_IOU) -> tuple[Rows, Rows, npt.NDArray[np.floating]]:
-    """Match (N, 4) and (M, 4) boxes one to one, the best overlaps first.
-
-    Returns:
-        K rows of the first, K of the second, and the K overlaps, each at least `least_iou`.
-    """
-    overlaps = geometry.iou(first, second)
-    rows, columns = np.nonzero(overlaps >= least_iou)
-    order = np.argsort(-overlaps[rows, columns], kind="stable")
-    free_rows, free_columns = np.ones(len(first), bool), np.ones(len(second), bool)
-    kept = []
-    for place in order:
-        row, column = rows[place], columns[place]
-        if free_rows[row] and free_columns[column]:
-            free_rows[row] = free_columns[column] = False
-            kept.append(place)
-    chosen = np.array(kept, np.intp)
-    return rows[chosen], columns[chosen], overlaps[rows[chosen], columns[chosen]]
-
-
 def agreement(found: Sequence[Float32], reference: Sequence[Float32]) -> Agreement:
     """Compare the boxes of every frame: one (N, 4) array a frame of each."""
     large, every = Scores(), Scores()
@@ -109,11 +70,6 @@ def agreement(found: Sequence[Float32], reference: Sequence[Float32]) -> Agreeme
         )
     joined = np.concatenate(overlaps)
     return Agreement(large, every, float(np.median(joined)) if len(joined) else None)
-
-
-def sides(xyxy: Float32) -> Float32:
-    """Return the shorter side of each of (N, 4) boxes, px."""
-    return np.asarray((xyxy[:, 2:] - xyxy[:, :2]).min(axis=1, initial=np.inf), np.float32)
 
 
 def _mask(rows: Rows, length: int) -> npt.NDArray[np.bool_]:
@@ -167,11 +123,6 @@ def id_switches(found: Sequence[Found], reference: Sequence[Float32]) -> int:
         count_changes([covering[frame][row] for frame, row in chain if row in covering[frame]])
         for chain in chains(reference)
     )
-
-
-def count_changes(ids: Sequence[int]) -> int:
-    """Count the places where an id is followed by another."""
-    return sum(before != after for before, after in pairwise(ids))
 
 
 def names_given(found: Sequence[Found]) -> dict[str, int]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamer.bench import figures
-from streamer.bench.accuracy import Share
 from streamer.bench.figures import Growth, GrowthPoint, Measurement
 from streamer.bench.records import Found, read_results
 from streamer.bench.scenes import faces_scene, write_scaled, write_scene
 from streamer.bench.session import Session, Way
 from streamer.bench.truth import compare
 from streamer.bench.values import Run, Task
+from streamer.evaluation.shares import Share
 from streamer.sources.scene import Scene
 
 _LOG = logging.getLogger(__name__)

@@ -44,7 +44,7 @@ class Loaded:
         self.stats = stats if stats is not None else RunStats()
         self.models = build.Models(self.config, self.stats)
         self.settings: RunSettings = build.run_settings(self.config, self.models.device)
-        self.gallery = Gallery(build.embedder_id())
+        self.gallery = Gallery(build.embedder_id(self.config))
         if task.people is not None:
             self.gallery = people_from(task.people, self.config, models=self.models)
 

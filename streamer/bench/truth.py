@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.bench.accuracy import Share, count_changes, match, sides
 from streamer.bench.records import Found
+from streamer.evaluation.matching import count_changes, match, sides
+from streamer.evaluation.shares import Share
 from streamer.sources.scene import TrueFace
 
 # A face that shows less is nobody's to find; what is found of it is not wrong either.

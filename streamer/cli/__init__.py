@@ -15,7 +15,20 @@ from typing import Annotated, cast
 
 import typer
 
-from streamer.cli import bench, config, demo, doctor, models, people, process
+from streamer.cli import (
+    bench,
+    config,
+    demo,
+    doctor,
+    evaluate,
+    image,
+    models,
+    people,
+    process,
+    relabel,
+    strangers,
+    train,
+)
 from streamer.cli.libraries import explain_import_error
 from streamer.cli.options import INTERRUPTED
 from streamer.cli.output import LogLevel, print_error, set_up_logging
@@ -35,8 +48,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("process")(process.process)
+app.command("image")(image.image)
+app.command("relabel")(relabel.relabel)
+app.command("train")(train.train)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
+app.add_typer(evaluate.app, name="evaluate")
+people.app.command("strangers")(strangers.strangers)
+people.app.command("name")(strangers.name)
 app.add_typer(people.app, name="people")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")

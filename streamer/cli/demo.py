@@ -12,7 +12,7 @@ from streamer.cli.options import INTERRUPTED
 from streamer.cli.output import printable
 
 if TYPE_CHECKING:
-    from streamer.build import Models
+    from streamer.api import Processor
     from streamer.recognition.gallery import Gallery
     from streamer.sources.synthetic import Portrait
 
@@ -40,7 +40,7 @@ def demo(
     make_folders([folder / "demo.mp4"])
     with stop_on_signals() as stop, meter() as shown:
         processor = Processor(stop=stop)
-        processor.gallery = _gallery_of(known, processor.models)
+        processor.gallery = _gallery_of(known, processor)
         report = processor.process(
             SyntheticSource(dataclasses.replace(demo_scene(), seconds=seconds)),
             outputs,
@@ -56,16 +56,18 @@ def demo(
         raise typer.Exit(INTERRUPTED)
 
 
-def _gallery_of(portrait: Portrait, models: Models) -> Gallery:
+def _gallery_of(portrait: Portrait, processor: Processor) -> Gallery:
     """Enrol one portrait, in memory."""
     import cv2
 
     from streamer.build import embedder_id
-    from streamer.recognition.enrol import PersonPhotos, enrol_photos
-    from streamer.recognition.gallery import Gallery
+    from streamer.recognition.enrol import enrol_folder
 
+    models = processor.models
     with tempfile.TemporaryDirectory() as folder:
-        photo = Path(folder) / "portrait.png"
+        photo = Path(folder) / (portrait.name or "?") / "portrait.png"
+        photo.parent.mkdir()
         photo.write_bytes(cv2.imencode(".png", portrait.picture)[1].tobytes())
-        person, _ = enrol_photos(PersonPhotos(portrait.name or "?", (photo,)), models.photo_detector(), models.embedder)
-    return Gallery(embedder_id()).with_person(person)
+        return enrol_folder(
+            Path(folder), models.photo_detector(), models.embedder, embedder_id(processor.config)
+        ).gallery

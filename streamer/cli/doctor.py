@@ -48,7 +48,8 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
     from streamer.config import load_config
     from streamer.devices import Device, bounded_threads, choose_device, probe_cpus
     from streamer.errors import UsageError
-    from streamer.weights import WEIGHTS, verify
+    from streamer.recognition import onnx_file
+    from streamer.weights import verify
 
     probes = run_probes()
     try:
@@ -60,6 +61,12 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
     def chosen() -> Device:
         threads, problem = bounded_threads(cpus, runtime.threads), probes["openvino"].values.get("problem", "")
         return choose_device(runtime.device, checks.accelerators(probes["torch"]), threads, runtime.backend, problem)
+
+    def verify_one(name: str) -> None:
+        if settings.embedder.path is not None and name == str(settings.embedder.path):
+            onnx_file.read(settings.embedder.path)
+        else:
+            verify(name)
 
     return [
         checks.check_packages(_package_versions()),
@@ -74,11 +81,19 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
         checks.check_cpu(cpus),
         checks.check_gpu(probes["torch"]),
         checks.check_nets(chosen),
-        checks.check_weights(list(WEIGHTS), verify),
+        checks.check_weights(_weights_in_use(settings.embedder.kind, settings.embedder.path), verify_one),
         checks.check_configuration(lambda: load_config(config, overrides)),
         checks.check_gallery(gallery),
         checks.check_folder("data folder", gallery.parent),
     ]
+
+
+def _weights_in_use(embedder: str, onnx_path: Path | None) -> list[str]:
+    """Return the weights that must be good: all that are there, and those of the embedder that is set."""
+    from streamer.weights import WEIGHTS
+
+    names = [one.name for one in WEIGHTS.values() if one.name == embedder or not (one.is_optional and one.is_absent)]
+    return names if onnx_path is None else [*names, str(onnx_path)]
 
 
 def exit_code(checks: Sequence[Check]) -> int:

@@ -1,9 +1,10 @@
-"""`streamer models list|verify`: the weights files the nets run on."""
+"""`streamer models list|verify|fetch`: the weights files the nets run on."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +12,12 @@ from streamer.cli.options import AsJson
 from streamer.cli.output import print_table, printable
 from streamer.errors import UsageError, WeightsError
 
-app = typer.Typer(help="See and check the weights of the nets.", rich_markup_mode=None)
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from streamer.weights import Weights
+
+app = typer.Typer(help="See and check the weights of the nets, and fetch optional ones.", rich_markup_mode=None)
 
 
 @app.command("list")
@@ -29,7 +35,8 @@ def list_models(as_json: AsJson = False) -> None:
                 "licence": weights.licence,
                 "source": weights.source,
                 "path": None if weights.path is None else str(weights.path),
-                "state": _state(weights.name),
+                "optional": weights.is_optional,
+                "state": _state(weights),
             }
             for weights in WEIGHTS.values()
         ]
@@ -43,7 +50,7 @@ def list_models(as_json: AsJson = False) -> None:
                 weights.role,
                 f"{weights.size_bytes / 1e6:.2f} MB",
                 weights.licence,
-                _state(weights.name),
+                _state(weights) if not _may_be_absent(weights) else _absent_text(weights),
                 weights.source,
             ]
             for weights in WEIGHTS.values()
@@ -51,39 +58,106 @@ def list_models(as_json: AsJson = False) -> None:
     )
 
 
-def _state(name: str) -> Literal["good", "absent", "damaged"]:
-    from streamer.weights import WEIGHTS, verify
+def _state(weights: Weights) -> Literal["good", "absent", "damaged"]:
+    from streamer.weights import check
 
-    path = WEIGHTS[name].path
-    if path is None or not path.exists():
+    if weights.is_absent:
         return "absent"
     try:
-        verify(name)
+        check(weights)
     except WeightsError:
         return "damaged"
     return "good"
 
 
+def _may_be_absent(weights: Weights) -> bool:
+    return weights.is_optional and weights.is_absent
+
+
+def _absent_text(weights: Weights) -> str:
+    return f"absent (optional): streamer models fetch {weights.name}"
+
+
+def _chosen(names: Sequence[str], known: Mapping[str, Weights]) -> list[Weights]:
+    """Return the weights of these names. Raises UsageError for one that is not known."""
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"there are no weights called {', '.join(unknown)}; there are: {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
 @app.command("verify")
 def verify_models(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Weights to check; default: all.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Weights to check; default: all, of the optional ones those fetched."),
     ] = None,
 ) -> None:
     """Compare the size and sha256 of weights files with what they must be."""
     from streamer.weights import WEIGHTS, verify
 
-    chosen = names or list(WEIGHTS)
-    unknown = [name for name in chosen if name not in WEIGHTS]
-    if unknown:
-        raise UsageError(f"there are no weights called {', '.join(unknown)}; there are: {', '.join(WEIGHTS)}")
     bad: list[str] = []
-    for name in chosen:
+    for weights in _chosen(names or list(WEIGHTS), WEIGHTS):
+        if not names and _may_be_absent(weights):
+            typer.echo(printable(f"{weights.name}: {_absent_text(weights)}"))
+            continue
         try:
-            verify(name)
+            verify(weights.name)
         except WeightsError as error:
             bad.append(str(error))
         else:
-            typer.echo(printable(f"{name}: good"))
+            typer.echo(printable(f"{weights.name}: good"))
     if bad:
         raise WeightsError(". Also, ".join(bad))
+
+
+@app.command("fetch")
+def fetch_models(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Optional weights, as `models list` has them.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Take them from this file instead of the network; one NAME only."),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            "--proxy",
+            metavar="URL",
+            help="HTTP proxy, http://HOST:PORT; default: the environment's https_proxy and no_proxy.",
+        ),
+    ] = None,
+    silence: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=1, max=3600, help="Longest silence of a server; default: 30."),
+    ] = 30.0,
+) -> None:
+    """Fetch optional weights into your data directory, and check their sha256.
+
+    What is there already is kept; what was interrupted goes on where it stopped.
+    """
+    from streamer.cli.transfers import transfer
+    from streamer.downloads import Network, fetch, fetch_from
+    from streamer.weights import WEIGHTS
+
+    chosen = _fetchable(_chosen(names, WEIGHTS), {name: one for name, one in WEIGHTS.items() if one.is_optional})
+    if source is not None and (len(chosen) > 1 or proxy is not None):
+        raise UsageError("--from takes one NAME, and no --proxy")
+    network = Network(proxy=proxy, silence_seconds=silence)
+    for weights in chosen:
+        if _state(weights) == "good":
+            typer.echo(printable(f"{weights.name}: good already, {weights.path}"))
+            continue
+        with transfer(weights.name) as shown:
+            path = fetch(weights, network, shown) if source is None else fetch_from(source, weights, shown)
+        typer.echo(printable(f"{weights.name}: fetched and good, {path}"))
+
+
+def _fetchable(chosen: Sequence[Weights], optional: Mapping[str, Weights]) -> Sequence[Weights]:
+    """Return the weights, once all are seen to be optional ones. Raises UsageError."""
+    packaged = [weights.name for weights in chosen if not weights.is_optional]
+    if packaged:
+        raise UsageError(
+            f"{', '.join(packaged)} comes with an installed package and is never fetched; what can be: "
+            f"{', '.join(optional) or 'nothing'}"
+        )
+    return chosen

@@ -25,6 +25,20 @@ GalleryFolder = Annotated[
     Path | None,
     typer.Option("--gallery", metavar="PATH", help="Folder of the enrolled people; default: in your data directory."),
 ]
+PeopleFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--people",
+        metavar="DIR",
+        help="Photos, one folder a person, in place of the gallery, which is left alone; default: the gallery.",
+    ),
+]
+MatcherFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--matcher", metavar="FILE", help="File that streamer train wrote, in place of the gallery; default: none."
+    ),
+]
 DeviceName = Annotated[
     str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the nets run; default: auto.")
 ]
@@ -44,4 +58,5 @@ EncoderChoice = Annotated[
         help="What encodes the video; default: auto, the first hardware encoder that works, else libx264.",
     ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists; default: refuse.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamer.cli.naming import check_one_source_of_names, enrolled
 from streamer.cli.options import (
     INTERRUPTED,
     BackendName,
@@ -15,9 +16,12 @@ from streamer.cli.options import (
     DeviceName,
     EncoderChoice,
     GalleryFolder,
+    MatcherFile,
     Overrides,
+    PeopleFolder,
 )
-from streamer.cli.output import print_error, printable
+from streamer.cli.output import print_error
+from streamer.cli.redraw import check_redraw, redraw_video, tell
 from streamer.errors import StreamerError, UsageError
 
 if TYPE_CHECKING:
@@ -45,15 +49,9 @@ def process(
     end: Annotated[
         float | None, typer.Option("--end", metavar="SECONDS", help="Where to end; default: the file's end.")
     ] = None,
-    people: Annotated[
-        Path | None,
-        typer.Option(
-            "--people",
-            metavar="DIR",
-            help="Photos, one folder a person, in place of the gallery, which is left alone; default: the gallery.",
-        ),
-    ] = None,
+    people: PeopleFolder = None,
     gallery: GalleryFolder = None,
+    matcher: MatcherFile = None,
     detect_every: Annotated[
         float | None,
         typer.Option(
@@ -63,6 +61,23 @@ def process(
     device: DeviceName = None,
     backend: BackendName = None,
     encoder: EncoderChoice = None,
+    keep_embeddings: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-embeddings",
+            help="Keep face vectors and crops in the results file, private to you: for people strangers and relabel; "
+            "default: no.",
+            show_default=False,
+        ),
+    ] = None,
+    redraw: Annotated[
+        Path | None,
+        typer.Option(
+            "--redraw",
+            metavar="RESULTS.jsonl",
+            help="Draw the results of an earlier run, relabelled since perhaps, and look at nothing anew; default: no.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that exist; default: refuse.")
     ] = False,
@@ -85,12 +100,22 @@ def process(
             "source.end_seconds": end,
             "tracker.detect_every_seconds": detect_every,
             "recognition.gallery": gallery,
+            "recognition.matcher_file": matcher,
             "runtime.device": device,
             "runtime.backend": backend,
             "sinks.encoder": encoder,
+            "sinks.keep_embeddings": keep_embeddings,
         },
     )
+    check_one_source_of_names(people, config.recognition.matcher_file)
     paths = expand(inputs)
+    if redraw is not None:
+        check_redraw(paths, asked=(no_video, results, people, keep_embeddings, detect_every))
+        check_encoder(encoding(config))
+        code = redraw_video(config, paths[0], redraw, video_paths(paths, output)[0], overwrite)
+        if code:
+            raise typer.Exit(code)
+        return
     videos = None if no_video else video_paths(paths, output)
     records = results_paths(paths, results, videos)
     outputs = [Outputs(None, record) for record in records]
@@ -106,21 +131,12 @@ def process(
         jobs = list(zip(paths, outputs, strict=True))
         if people is not None:
             _check_only_job(jobs, overwrite)  # what is wrong is told before photos are looked at
-            _enrol(people, processor)
+            processor.gallery = enrolled(people, config, processor.models, stop)
+        if config.recognition.matcher_file is not None:
+            processor.models.trained()  # one that cannot be used is told once, not for every video
         code = _process_all(processor, jobs, overwrite, shown)
     if code:
         raise typer.Exit(code)
-
-
-def _enrol(people: Path, processor: Processor) -> None:
-    """Give the processor a gallery of its own; a stop request ends that after the photo in hand."""
-    from streamer.api import people_from
-
-    def leave_if_asked(_report: object) -> None:
-        if processor.stop.is_set():
-            raise KeyboardInterrupt
-
-    processor.gallery = people_from(people, processor.config, models=processor.models, on_photo=leave_if_asked)
 
 
 def _check_only_job(jobs: Sequence[tuple[Path, Outputs]], overwrite: bool) -> None:
@@ -157,13 +173,7 @@ def _process_all(processor: Processor, jobs: Sequence[tuple[Path, Outputs]], ove
             print_error(str(error))
             code = code or error.exit_code
             continue
-        if report.is_interrupted:
-            typer.echo(printable(f"{path}: interrupted after {report.stats.frames} frames"), err=True)
-        if report.stats.frames and not (report.is_interrupted and overwrite):
-            written = " and ".join(str(output) for output in (outputs.video, outputs.results) if output is not None)
-            skipped = f", {report.stats.skipped} damaged packets skipped" if report.stats.skipped else ""
-            rate = f"{report.stats.frames} frames at {report.stats.fps:.1f} fps{skipped}"
-            typer.echo(printable(f"{path}: {rate}; wrote {written}"))
-        if report.is_interrupted:
+        written = [output for output in (outputs.video, outputs.results) if output is not None]
+        if tell(path, report, written, overwrite):
             return INTERRUPTED
     return code

@@ -94,6 +94,29 @@ class _LogMeter:
 
 
 @contextmanager
+def share_meter(what: str) -> Iterator[Callable[[float], None]]:
+    """Show how much of one long job is done, given as a share 0..1: a bar on a terminal, plain log lines elsewhere."""
+    if not sys.stderr.isatty():
+        logged_at = time.monotonic()
+
+        def log(share: float) -> None:
+            nonlocal logged_at
+            if time.monotonic() - logged_at >= _LOG_EVERY_SECONDS:
+                logged_at = time.monotonic()
+                _LOG.info("%s: %.0f %%", what, 100 * share)
+
+        yield log
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(printable(what), total=1.0)
+        yield lambda share: progress.update(task, completed=share)
+
+
+@contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
     """Turn the first SIGINT or SIGTERM into a stop request; a second one interrupts at once."""
     stop = StopRequest()

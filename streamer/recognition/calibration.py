@@ -1,53 +1,145 @@
-"""From how many people and photos are known to the similarity that names somebody, and to a probability.
+"""From a gallery and a rate of strangers accepted to the similarity that names somebody, and to a probability.
 
-Fitted on 2,719 pictures of 1,241 people of LFW (funneled), MTCNN landmarks, the dlib-resnet embedder: galleries of 1 to
-320 people with 1 to 12 photos each were drawn at random (photo vector: mean of picture and mirror image, template: mean
-of photo vectors), everybody else was a stranger with one picture. Holds for that embedder only: with another, set the
-threshold yourself.
+Strangers are drawn from a model of a population (population.py) and shown to the gallery's own templates, so every
+gallery has thresholds of its own, which rise as it grows. Asked for 1 % of strangers accepted, really accepted (LFW,
+funneled; population fitted on 900 people, galleries and strangers drawn from 341 others, 20 draws each): 1.2 % with 5
+people × 8 photos, 1.0 with 5 × 2, 1.0 with 20 × 3, 1.8 with 100 × 1, of photos' vectors; .6 to 1.2 % of single views
+without their mirror image, as they come from videos.
 
-With n people, K photos a person and a share f of strangers accepted, the threshold is well told by ln(n / f) and 1 / K
-(root mean square error over 33 kinds of gallery × 5 rates .0016; the spread between strangers is ten times that).
-Asked for 1 % of strangers, really accepted (mean over draws): 1.07 % at 1 person × 1 photo, .92 at 5 × 1, .92 at
-5 × 2, 1.17 at 5 × 8, .64 at 20 × 4, 1.05 at 300 × 1; known faces then named: 99.3, 96.7, 97.8, 99.5, 98.2, 73.0 %.
-
-Views of one face that are averaged first must not be made unit vectors again: normalised means of 2, 4, 8 views brought
-3.9, 6.1, 9.8 % of strangers over the 1 % threshold (5 people × 8 photos), plain means .5, .5, 0 %, and of known faces
-99.9 % and more either way.
+That holds for a whole track, too: a mean of views is not made a unit vector again, so its similarity is the views'
+average, and of strangers looked at four to six times in different pictures .1 to 1.9 % were ever accepted.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
+from streamer.recognition.population import Population
 from streamer.types import Float32
 
 DEFAULT_FALSE_ACCEPT_RATE = 0.01
-
-# threshold = CONSTANT + LINEAR x + QUADRATIC x² - FEW_PHOTOS / K, where x = ln(n / f)
-_CONSTANT, _LINEAR, _QUADRATIC, _FEW_PHOTOS = 0.8737, 0.01243, -0.00039, 0.01325
-# The parabola turns down at 15.9; nothing was measured beyond 12.7.
-_MOST_RISK = 15.0
-
+# For what rates thresholds are worked out; those between are interpolated.
+_RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
+# Strangers shown to a gallery; fewer where so many templates would take seconds.
+_MOST_STRANGERS, _FEWEST_STRANGERS = 40_000, 4_000
+_MOST_COMPARISONS = 3e8
+# So many of the strangers that are most like somebody tell how the tail goes on, which falls off exponentially.
+_TAIL = 150
+# The mixture's own tail is too thin: for .1 % asked, .13 to .24 % came, for .3 % .38 to .54 %.
+_TRUSTED_RATE, _TAIL_EXPONENT = 0.02, 0.2
+# A template of K photos resembles its person, and strangers, less than one of many by this over K.
+_FEW_PHOTOS = 0.01325
+# Real strangers count for as much as this many say of how a camera's faces differ from the population.
+_PRIOR_STRANGERS = 100
+_SHIFT_RATES = (0.3, 0.2, 0.1, 0.05)
 # log-odds = SLOPE × (similarity above the threshold for 1 % of strangers) + INTERCEPT, fitted on as many known faces as
-# strangers over ten kinds of gallery; expected calibration error .012.
-_SLOPE, _INTERCEPT = 142.0, 0.44
+# strangers over nine kinds of gallery of LFW, population and galleries of different people; calibration error .0013.
+_SLOPE, _INTERCEPT = 213.7, 0.84
 
 
-def similarity_thresholds(photo_counts: npt.NDArray[np.intp], rivals: float, false_accept_rate: float) -> Float32:
-    """Return from which cosine similarity each template names its person.
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What similarity names somebody of one gallery, by the share of strangers that may be accepted.
+
+    Attributes:
+        thresholds: (12,) float32 cosines for the rates .5, .2, .1 … .0001, rising; of a template of many photos.
+    """
+
+    thresholds: Float32
+
+    def __post_init__(self) -> None:
+        if self.thresholds.shape != (len(_RATES),) or not np.isfinite(self.thresholds).all():
+            raise ValueError(f"thresholds must be ({len(_RATES)},) finite, not {self.thresholds.shape}")
+
+    def threshold(self, false_accept_rate: float) -> float:
+        """Return the cosine from which a template of many photos names its person, for a rate in 0..0.5."""
+        logs = np.log(_RATES[::-1])
+        rate = float(np.clip(np.log(false_accept_rate), logs[0], logs[-1]))
+        return float(np.interp(rate, logs, self.thresholds[::-1]))
+
+
+def allowances(photo_counts: npt.NDArray[np.intp]) -> Float32:
+    """Return by how much lower the thresholds of (P,) templates lie, because they are means of so few photos."""
+    return np.asarray(_FEW_PHOTOS / photo_counts, np.float32)
+
+
+def allowance(photo_count: int) -> float:
+    """Return the same for one template."""
+    return _FEW_PHOTOS / photo_count
+
+
+def name_odds(excesses: Float32) -> Float32:
+    """Return the odds of each name against "unknown", given how far (P,) similarities exceed the threshold for 1 %."""
+    return np.asarray(np.exp(np.clip(_SLOPE * excesses + _INTERCEPT, -60, 60)))
+
+
+def calibrate(
+    templates: Float32,
+    photo_counts: npt.NDArray[np.intp],
+    population: Population,
+) -> Calibration:
+    """Show strangers who do not exist to a gallery.
 
     Args:
-        photo_counts: (P,) how many photos each template is the mean of, at least 1.
-        rivals: How many people a stranger could be taken for, at least 1.
-        false_accept_rate: Share of strangers that may be given a name, one still picture each, 0..0.5.
+        templates: (P, D) float32 unit vectors, one a person, P at least 1.
+        photo_counts: (P,) how many photos each is the mean of.
+        population: Where strangers are drawn from.
 
     Returns:
-        (P,) float32 cosines.
+        The thresholds; the same for the same input.
     """
-    risk = min(float(np.log(max(rivals, 1.0) / false_accept_rate)), _MOST_RISK)
-    common = _CONSTANT + _LINEAR * risk + _QUADRATIC * risk**2
-    return np.asarray(common - _FEW_PHOTOS / photo_counts, np.float32)
+    closest = _closest(templates, photo_counts, population)
+    return Calibration(np.array([_quantile(closest, _asked(rate)) for rate in _RATES], np.float32))
+
+
+def stranger_shift(
+    templates: Float32, photo_counts: npt.NDArray[np.intp], population: Population, strangers: Float32
+) -> float:
+    """Return by how much (M, D) unit vectors of real strangers resemble a gallery more than the population does.
+
+    The fewer there are, the less is believed.
+    """
+    closest = _closest(templates, photo_counts, population)
+    real: Float32 = (strangers @ templates.T + allowances(photo_counts)).max(axis=1)
+    shift = float(np.mean([np.quantile(real, 1 - rate) - np.quantile(closest, 1 - rate) for rate in _SHIFT_RATES]))
+    return float(shift * len(real) / (len(real) + _PRIOR_STRANGERS))
+
+
+def shifted(calibration: Calibration, shift: float) -> Calibration:
+    """Return the thresholds for a camera whose strangers resemble the gallery by `shift` more."""
+    return Calibration(np.asarray(calibration.thresholds + np.float32(shift), np.float32))
+
+
+def _closest(templates: Float32, photo_counts: npt.NDArray[np.intp], population: Population) -> Float32:
+    """Return, rising, how much each of many drawn strangers resembles the person whom they resemble most."""
+    allowed = allowances(photo_counts)
+    return np.sort(np.concatenate([(s @ templates.T + allowed).max(axis=1) for s in _drawn(templates, population)]))
+
+
+def _drawn(templates: Float32, population: Population) -> Iterator[Float32]:
+    count = int(np.clip(_MOST_COMPARISONS / len(templates), _FEWEST_STRANGERS, _MOST_STRANGERS))
+    part = max(500, int(2e7 / len(templates)))  # similarities at a time: 80 MB at most
+    return population.drawn(count, min(part, 15_000))
+
+
+def _asked(rate: float) -> float:
+    """Return for what rate the drawn strangers are asked, so that of real ones `rate` are accepted."""
+    return float(rate * min(1.0, (rate / _TRUSTED_RATE) ** _TAIL_EXPONENT))
+
+
+def _quantile(rising: Float32, rate: float) -> float:
+    """Return what a share `rate` of the values lies above; beyond the tail's beginning it is drawn out."""
+    tail = min(_TAIL, len(rising) // 4)
+    if rate * len(rising) >= tail:
+        return float(np.quantile(rising, 1 - rate))
+    start = float(rising[-tail - 1])
+    mean_excess = float((rising[-tail:] - start).mean())
+    return start + mean_excess * math.log(tail / len(rising) / rate)
 
 
 def check_rates(false_accept_rate: float, similarity_threshold: float | None) -> None:
@@ -66,14 +158,3 @@ def check_embeddings(embeddings: Float32, dimension: int | None) -> Float32:
     if not np.isfinite(embeddings).all():
         raise ValueError("embeddings must be finite")
     return np.asarray(embeddings, np.float32)
-
-
-def name_probability(excess: float) -> float:
-    """Return how probable a name is, 0..1, given how far its similarity lies above the threshold for 1 % strangers."""
-    return float(1 / (1 + np.exp(-np.clip(_SLOPE * excess + _INTERCEPT, -700, 700))))
-
-
-def answer_probability(excess: float, *, is_named: bool) -> float:
-    """Return how probable the answer given is; of "unknown" never below one half, or it would not be the answer."""
-    probability = name_probability(excess)
-    return probability if is_named else max(0.5, 1 - probability)

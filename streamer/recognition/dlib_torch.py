@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812, torch's own documentation calls it so
 
-from streamer.cuda_graphs import fixed_shape, uploaded
 from streamer.recognition.dlib_resnet import BLOCKS, CROP_SIZE, DIMENSION, DIVISOR, HALVING_BLOCKS, MEAN_BGR, read
+from streamer.recognition.torch_batches import FixedBatches, placed
 from streamer.stages import Crops
 from streamer.types import Float32
 
-# Kernels are chosen by batch size, which moves a vector's last bits. So the batch is always the same and its rest
-# filled with black. One thread, ms a face in full batches of 1, 2, 4, 8: 5.3, 3.4, 2.8, 2.5; on average over 1 to 8
+# One thread, ms a face in full batches of 1, 2, 4, 8: 5.3, 3.4, 2.8, 2.5; on average over 1 to 8
 # faces a call 2 and 4 cost the same, and one face alone is the commonest call. A GPU is idle below 16.
 _CPU_BATCH = 2
 _GPU_BATCH = 16
@@ -30,27 +28,20 @@ class TorchResNet:
     """
 
     def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        self._device, self._dtype = torch.device(device), dtype
-        self._batch = _CPU_BATCH if self._device.type == "cpu" else _GPU_BATCH
-        self._tensors = {name: self._placed(torch.from_numpy(values)) for name, values in read().items()}
-        self._mean = torch.tensor(MEAN_BGR, device=self._device).reshape(1, 3, 1, 1)
-        shape = (self._batch, CROP_SIZE, CROP_SIZE, 3)
-        self._net = fixed_shape(self._forward, torch.zeros(shape, dtype=torch.uint8, device=self._device))
+        device, self._dtype = torch.device(device), dtype
+        self._tensors = {name: placed(torch.from_numpy(values), device, dtype) for name, values in read().items()}
+        self._mean = torch.tensor(MEAN_BGR, device=device).reshape(1, 3, 1, 1)
+        self._batches = FixedBatches(
+            self._forward,
+            side=CROP_SIZE,
+            dimension=DIMENSION,
+            batch=_CPU_BATCH if device.type == "cpu" else _GPU_BATCH,
+            device=device,
+        )
 
     def __call__(self, crops: Crops) -> Float32:
         """Return (N, 128) float32 vectors of (N, 150, 150, 3) uint8 BGR crops."""
-        vectors = np.empty((len(crops), DIMENSION), np.float32)
-        for start in range(0, len(crops), self._batch):
-            some = crops[start : start + self._batch]
-            batch = np.zeros((self._batch, CROP_SIZE, CROP_SIZE, 3), np.uint8)
-            batch[: len(some)] = some
-            vectors[start : start + len(some)] = self._net(uploaded(batch, self._device)).cpu().numpy()[: len(some)]
-        return vectors
-
-    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return a weight on the device in the computing dtype, convolutions with their channels last."""
-        layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-        return tensor.to(self._device, self._dtype).contiguous(memory_format=layout)
+        return self._batches(crops)
 
     @torch.inference_mode()
     def _forward(self, batch: torch.Tensor) -> torch.Tensor:

@@ -2,63 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from streamer.errors import GalleryError, SourceOpenError, printable
-from streamer.photos import PICTURE_SUFFIXES, read_picture
-from streamer.recognition.people import EmbedderId, Gallery, Person, clean_name
-from streamer.recognition.photo_faces import locate_faces
-from streamer.recognition.photo_vectors import photo_vectors
-from streamer.stages import Crops, Detector, Embedder
+from streamer.errors import GalleryError, printable
+from streamer.recognition.people import EmbedderId, Gallery, Person
+from streamer.recognition.people_folders import PeopleFolder, PersonPhotos, Still, find_people
+from streamer.recognition.photo_reader import Memory, PhotoFace, PhotoReader, RefusedError, digest_of
+from streamer.recognition.suspects import Suspicion
+from streamer.recognition.thresholds import knows_strangers, population_of
+from streamer.stages import Detector, Embedder
 
-# The embedder's crop holds a face of about 112 px; below a third of that the vector says little of who it is.
-MIN_FACE_PIXELS = 40.0
-
-
-class _RefusedError(Exception):
-    """A photo that cannot be enrolled; says why in a few words."""
-
-
-class _SeveralFacesError(_RefusedError):
-    """A photo in which whom it shows is anybody's guess, so that all of the import is refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class PersonPhotos:
-    """One person's photos before they are looked at: a cleaned name, and paths in order."""
-
-    name: str
-    paths: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleFolder:
-    """What lies in a folder of people: whom to enrol, and notes, a line each, on what was passed over."""
-
-    people: tuple[PersonPhotos, ...]
-    notes: tuple[str, ...] = ()
+__all__ = ["EnrolmentReport", "PeopleFolder", "PersonPhotos", "PhotoReport", "enrol_folder", "find_people"]
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoReport:
-    """What became of one photo; `reason` None: it was enrolled."""
+    """What became of one photo.
+
+    Attributes:
+        name: Whose it is said to be.
+        path: Where it lies.
+        reason: Why it is not enrolled; None: it is.
+        is_known: It was enrolled before, so nothing is added.
+        is_late: It was refused when all others were known, not when it was looked at.
+    """
 
     name: str
     path: Path
     reason: str | None = None
+    is_known: bool = False
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PersonReport:
-    """How many photos of one person were enrolled and refused."""
+    """How many photos of one person were enrolled, refused, and known before."""
 
     name: str
     enrolled: int
     refused: int
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,58 +57,140 @@ class EnrolmentReport:
     Attributes:
         gallery: Those enrolled now, and nobody else.
         photos: Every photo, in the order in which they were read.
-        notes: What was passed over, a line each.
+        notes: What was passed over, and what is doubtful, a line each.
+        failed: People none of whose photos can be used, with the reasons; they are not in the gallery.
     """
 
     gallery: Gallery
     photos: tuple[PhotoReport, ...]
     notes: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def people(self) -> tuple[PersonReport, ...]:
         """The counts a person, in order."""
-        return tuple(self._count(name) for name in self.gallery.names)
+        return tuple(self._count(name) for name in dict.fromkeys(photo.name for photo in self.photos))
 
     def _count(self, name: str) -> PersonReport:
-        enrolled = [photo.reason is None for photo in self.photos if photo.name == name]
-        return PersonReport(name, sum(enrolled), len(enrolled) - sum(enrolled))
+        own = [photo for photo in self.photos if photo.name == name]
+        refused = sum(photo.reason is not None for photo in own)
+        known = sum(photo.is_known for photo in own)
+        return PersonReport(name, len(own) - refused - known, refused, known)
 
+
+_MOST_STILLS = 12
 
 OnPhoto = Callable[[PhotoReport], None]
 
 
-def find_people(root: Path) -> PeopleFolder:
-    """List a folder of people: one folder a person, named after them, with photos in it.
+@dataclass(slots=True)
+class _Photo:
+    """One photo on its way: its report so far, and its face where it has a fit one."""
 
-    Hidden entries are skipped silently; what is no photo, lies deeper or lies beside the people's folders, with a note.
+    path: Path
+    still: Still | None = None
+    digest: str = ""
+    face: PhotoFace | None = None
+    reason: str | None = None
+    is_known: bool = False
+    is_late: bool = False
 
-    Raises:
-        GalleryError: It is no folder, holds no person's folder, or a folder's name is no name, or two are the same.
+    def refuse(self, reason: str) -> None:
+        self.face, self.reason, self.is_late = None, reason, True
+
+    def report(self, name: str) -> PhotoReport:
+        return PhotoReport(name, self.path, self.reason, self.is_known, self.is_late)
+
+
+@dataclass(slots=True)
+class Enrolment:
+    """Enrols people's photos beside those who are known already.
+
+    Attributes:
+        reader: Makes the vectors.
+        known: The gallery to which they will be added.
+        memory: What an import that was stopped left; None: nothing is remembered.
+        accept_doubtful: Take also photos that look like somebody else's.
+        on_photo: Called with each photo's report once it has been looked at; a photo may be refused later, too, when
+            all others are known.
     """
-    entries = _visible(root)
-    folders = [entry for entry in entries if entry.is_dir()]
-    if not folders:
-        raise GalleryError(
-            f"{printable(root)} holds no people; make one folder a person in it, named after them, with their photos"
+
+    reader: PhotoReader
+    known: Gallery
+    memory: Memory | None = None
+    accept_doubtful: bool = False
+    on_photo: OnPhoto | None = None
+    _owners: dict[str, str] = field(init=False)  # of the photos that are enrolled already, by their sha256
+
+    def __post_init__(self) -> None:
+        self._owners = {digest: p.name for p in self.known.people for digest in p.digests if digest}
+
+    def enrol(self, folder: PeopleFolder) -> EnrolmentReport:
+        """Judge all photos, and return the people that come of those that are fit."""
+        photos = {person.name: self._read(person) for person in folder.people}
+        notes = list(folder.notes)
+        if not self.accept_doubtful and knows_strangers(self.known):
+            suspicion = Suspicion(population_of(self.known))
+            for name, own in photos.items():
+                notes += self._refuse_outliers(name, own, suspicion)
+            self._refuse_look_alikes(photos, suspicion)
+        for own in photos.values():
+            _thin_out([photo for photo in own if photo.still is not None and photo.face is not None])
+        people = {name: _person(name, own) for name, own in photos.items()}
+        left_out = [name for name, person in people.items() if person is None and not _is_known(photos[name])]
+        return EnrolmentReport(
+            Gallery(self.known.embedder, tuple(person for person in people.values() if person is not None)),
+            tuple(photo.report(name) for name, own in photos.items() for photo in own),
+            tuple(notes),
+            {name: _reasons(photos[name]) for name in left_out},
         )
-    notes = [f"{printable(e.name)} is not in a person's folder, so it was skipped" for e in entries if e not in folders]
-    people: dict[str, PersonPhotos] = {}
-    for folder in folders:
-        name = clean_name(folder.name)
-        if name in people:
-            raise GalleryError(
-                f"two folders in {printable(root)} stand for the name {printable(name)!r}; put their photos together"
-            )
-        inside = _visible(folder)
-        photos = [entry for entry in inside if entry.suffix.lower() in PICTURE_SUFFIXES and not entry.is_dir()]
-        people[name] = PersonPhotos(name, tuple(photos))
-        notes += [
-            f"{printable(f'{folder.name}/{entry.name}')} is {'a folder' if entry.is_dir() else 'no photo'}, "
-            "so it was skipped"
-            for entry in inside
-            if entry not in photos
-        ]
-    return PeopleFolder(tuple(people.values()), tuple(notes))
+
+    def _read(self, person: PersonPhotos) -> list[_Photo]:
+        photos = [_Photo(path) for path in person.paths]
+        photos += [_Photo(Path(still.label), still) for still in person.stills]
+        for photo in photos:
+            try:
+                self._look_at(photo, person.name)
+            except RefusedError as error:
+                photo.reason = str(error)
+            if self.on_photo is not None:
+                self.on_photo(photo.report(person.name))
+        return photos
+
+    def _look_at(self, photo: _Photo, name: str) -> None:
+        if photo.still is not None:
+            photo.face = self.reader.face_in(photo.path, photo.still.picture)
+            photo.digest = hashlib.sha256(photo.still.picture.bgr().tobytes()).hexdigest()
+            return
+        photo.digest = digest_of(photo.path)
+        owner = self._owners.get(photo.digest)
+        if owner is not None and owner != name:
+            raise RefusedError(f"it is enrolled as {owner} already")
+        photo.is_known = owner is not None
+        if not photo.is_known:
+            photo.face = self.reader.read(photo.path, photo.digest, self.memory)
+
+    def _refuse_outliers(self, name: str, photos: Sequence[_Photo], suspicion: Suspicion) -> list[str]:
+        """Refuse the photos of other people among one's own; return a note where it is unclear which those are."""
+        before = [person.embeddings for person in self.known.people if person.name == name]
+        fit = [photo for photo in photos if photo.face is not None]
+        vectors = np.concatenate([*before, *[photo.face.vector[None] for photo in fit if photo.face is not None]])
+        if suspicion.disagree(vectors):
+            return [f"{name}: the two photos look like different people; add a third to tell which is right"]
+        is_out = suspicion.outliers(vectors)[len(vectors) - len(fit) :]
+        for photo, out in zip(fit, is_out.tolist(), strict=True):
+            if out:
+                photo.refuse(f"it looks like somebody else than the other photos of {name}")
+        return []
+
+    def _refuse_look_alikes(self, photos: Mapping[str, Sequence[_Photo]], suspicion: Suspicion) -> None:
+        people = [person for name, own in photos.items() if (person := _person(name, own)) is not None]
+        everybody = self.known.merged_with(Gallery(self.known.embedder, tuple(people)))
+        for likeness in suspicion.look_alikes(everybody, frozenset(photos)):
+            digest = everybody.person(likeness.name).digests[likeness.photo]
+            for photo in photos[likeness.name]:
+                if photo.face is not None and photo.digest == digest:
+                    photo.refuse(f"it looks like {likeness.other}, who is in the gallery")
 
 
 def enrol_folder(
@@ -137,80 +208,59 @@ def enrol_folder(
         detector: Finds the faces.
         embedder: Makes the vectors.
         embedder_id: What the gallery shall record of it.
-        on_photo: Called with each photo's report as it is judged.
+        on_photo: Called with each photo's report as it is looked at.
 
     Raises:
-        GalleryError: As `find_people` and `enrol_photos` do.
+        GalleryError: As `find_people` does, or a person has no usable photo; the reasons are given.
     """
-    found = find_people(root)
-    gallery = Gallery(embedder_id)
-    photos: list[PhotoReport] = []
-    for person in found.people:
-        enrolled, reports = enrol_photos(person, detector, embedder, on_photo=on_photo)
-        gallery = gallery.with_person(enrolled)
-        photos += reports
-    return EnrolmentReport(gallery, tuple(photos), found.notes)
+    enrolment = Enrolment(PhotoReader(detector, embedder), Gallery(embedder_id), on_photo=on_photo)
+    report = enrolment.enrol(find_people(root))
+    check_all_enrolled(report)
+    return report
 
 
-def enrol_photos(
-    photos: PersonPhotos, detector: Detector, embedder: Embedder, *, on_photo: OnPhoto | None = None
-) -> tuple[Person, tuple[PhotoReport, ...]]:
-    """Make a person of photos; those without a usable face are refused, each with its reason.
-
-    Returns:
-        The person, and a report a photo.
-
-    Raises:
-        GalleryError: No photo has a usable face (the reasons are given), or one shows several people.
-    """
-    crops: list[Crops] = []
-    reports: list[PhotoReport] = []
-    for path in photos.paths:
-        try:
-            crops.append(_face_crop(path, detector, embedder))
-            report = PhotoReport(photos.name, path)
-        except _SeveralFacesError as error:
-            raise GalleryError(
-                f"{photos.name}: {error} in {printable(path)}; which is meant is not guessed: crop it to one face"
-            ) from error
-        except _RefusedError as error:
-            report = PhotoReport(photos.name, path, str(error))
-        reports.append(report)
-        if on_photo is not None:
-            on_photo(report)
-    if not crops:
-        reasons = "; ".join(f"{report.reason} in {printable(report.path.name)}" for report in reports)
+def check_all_enrolled(report: EnrolmentReport) -> None:
+    """Raise GalleryError where a person has no usable photo."""
+    if report.failed:
+        others = f" (and {len(report.failed) - 1} more people)" if len(report.failed) > 1 else ""
+        name, reasons = next(iter(report.failed.items()))
         raise GalleryError(
-            f"{photos.name}: {reasons or 'no photo in the folder'}; "
-            "give a photo in which the face is seen from the front, or remove the folder"
+            f"{name}{others}: {reasons}; give a photo in which the face is seen from the front, or leave the person out"
         )
-    labels = tuple(printable(report.path.name) for report in reports if report.reason is None)
-    return Person(photos.name, photo_vectors(crops, embedder), labels), tuple(reports)
 
 
-def _visible(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise GalleryError(
-            f"{printable(folder)} cannot be read ({error.strerror}); give a folder with one folder a person"
-        ) from error
+def _thin_out(stills: Sequence[_Photo]) -> None:
+    """Keep the stills that differ most from each other, at most twelve: a video's views are mostly the same."""
+    if len(stills) <= _MOST_STILLS:
+        return
+    vectors = np.stack([photo.face.vector for photo in stills if photo.face is not None])
+    # The one most like all of them, then again and again the one least like any chosen one.
+    chosen = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
+    while len(chosen) < _MOST_STILLS:
+        chosen.append(int(np.argmin((vectors @ vectors[chosen].T).max(axis=1))))
+    for index, photo in enumerate(stills):
+        if index not in chosen:
+            photo.refuse("other pictures show the same")
 
 
-def _face_crop(path: Path, detector: Detector, embedder: Embedder) -> Crops:
-    """Return the aligned crop of a photo's only face. Raises _RefusedError."""
-    try:
-        picture = read_picture(path)
-    except SourceOpenError as error:
-        raise _RefusedError("no readable picture") from error
-    picture, faces = locate_faces(picture, detector)
-    if not len(faces):
-        raise _RefusedError("no face found")
-    sides = np.minimum(faces.xyxy[:, 2] - faces.xyxy[:, 0], faces.xyxy[:, 3] - faces.xyxy[:, 1])
-    # Small faces in the background are nobody's portrait; they could not be enrolled anyway.
-    faces = faces[sides >= MIN_FACE_PIXELS]
-    if not len(faces):
-        raise _RefusedError(f"only a face of {sides.max():.0f} px, under {MIN_FACE_PIXELS:.0f},")
-    if len(faces) > 1:
-        raise _SeveralFacesError(f"{len(faces)} faces")
-    return embedder.crop(picture, faces.landmarks[0])
+def _person(name: str, photos: Sequence[_Photo]) -> Person | None:
+    """Return the person whom the fit photos show; None: there is none."""
+    faces = [(photo, photo.face) for photo in photos if photo.face is not None]
+    if not faces:
+        return None
+    return Person(
+        name,
+        np.stack([face.vector for _, face in faces]),
+        tuple(printable(photo.path.name) for photo, _ in faces),
+        tuple(face.thumbnail for _, face in faces),
+        tuple(photo.digest for photo, _ in faces),
+    )
+
+
+def _is_known(photos: Sequence[_Photo]) -> bool:
+    return any(photo.is_known for photo in photos)
+
+
+def _reasons(photos: Sequence[_Photo]) -> str:
+    reasons = [f"{photo.reason} in {printable(photo.path.name)}" for photo in photos if photo.reason is not None]
+    return "; ".join(reasons[:10]) or "no photo in the folder"

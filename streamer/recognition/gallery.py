@@ -1,9 +1,10 @@
 """The gallery of known people on disk: load, edit, forget. No picture and no net is touched here.
 
-A gallery is a folder of two files. `vectors-<start of its sha256>.safetensors` holds all vectors; `gallery.json` names
-that file with its sha256 and says whose vectors they are. A save writes the new vectors under their new name, then
-replaces gallery.json, then removes the old vectors: whenever it is stopped, gallery.json names vectors that are whole.
-Writers take turns by a file lock; readers need none. All files are private to the user, for they are biometric data.
+A gallery is a folder of two files. `vectors-<start of its sha256>.safetensors` holds all vectors and thumbnails;
+`gallery.json` names that file with its sha256 and says whose they are, and how alike a face must be to be named. A save
+writes the new vectors under their new name, then replaces gallery.json, then removes the old vectors: whenever it is
+stopped, gallery.json names vectors that are whole. Writers take turns by a file lock; readers need none. All files are
+private to the user, for they are biometric data.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from filelock import FileLock, Timeout
 
 from streamer.errors import GalleryError, printable
 from streamer.recognition import gallery_format as form
+from streamer.recognition.import_journal import JOURNAL_NAME
 from streamer.recognition.people import EmbedderId, Gallery, Person, check_embedder, clean_name
+from streamer.recognition.thresholds import calibrated
 
 __all__ = ["EmbedderId", "Gallery", "Person", "clean_name", "edit_gallery", "forget", "load_gallery", "load_or_empty"]
 
@@ -81,7 +84,7 @@ def edit_gallery(
     """
     load_or_empty(path, embedder)  # what is wrong is told before a folder is made
     with _locked(path, lock_timeout_seconds):
-        changed = change(load_or_empty(path, embedder))
+        changed = calibrated(change(load_or_empty(path, embedder)))
         check_embedder(changed.embedder, embedder, "the changed gallery")
         _save(path, changed)
     return changed
@@ -98,8 +101,8 @@ def forget(path: Path, name: str, *, lock_timeout_seconds: float = LOCK_TIMEOUT_
     load_gallery(path)
     with _locked(path, lock_timeout_seconds):
         before = load_gallery(path)
-        after = before.without_person(name)
-        person = next(person for person in before.people if person.name == clean_name(name))
+        after = calibrated(before.without_person(name))
+        person = before.person(name)
         _save(path, after)
         _verify_forgotten(path, person, after)
     return after
@@ -107,13 +110,15 @@ def forget(path: Path, name: str, *, lock_timeout_seconds: float = LOCK_TIMEOUT_
 
 def _verify_forgotten(path: Path, person: Person, after: Gallery) -> None:
     kept = {row.tobytes() for other in after.people for row in other.embeddings}
-    rows = [row.tobytes() for row in person.embeddings if row.tobytes() not in kept]
+    kept |= {thumbnail for other in after.people for thumbnail in other.thumbnails}
+    theirs = [*(row.tobytes() for row in person.embeddings), *filter(None, person.thumbnails)]
+    traces = [trace for trace in theirs if trace not in kept]
     for entry in _entries(path):
         if entry.name == LOCK_NAME or not entry.is_file():
             continue
         content = _content(entry, MAX_VECTORS_BYTES)
-        if any(row in content for row in rows):
-            raise GalleryError(f"{printable(entry)} still holds vectors of {person.name!r}; remove that file yourself")
+        if any(trace in content for trace in traces):
+            raise GalleryError(f"{printable(entry)} still holds data of {person.name!r}; remove that file yourself")
     if person.name in load_gallery(path).names:
         raise GalleryError(f"{person.name!r} is still in the gallery {printable(path)}; try again")
 
@@ -153,6 +158,7 @@ def _save(path: Path, gallery: Gallery) -> None:
         ) from error
     try:
         _sync_folder(path)
+        (path / JOURNAL_NAME).unlink(missing_ok=True)
         _remove_leftovers(path, name)
     except OSError as error:
         raise GalleryError(

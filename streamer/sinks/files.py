@@ -84,20 +84,24 @@ class PartFile:
 
     Args:
         path: The final name.
+        mode: Who may read and write it; None: as the system sets it for new files.
 
     Raises:
         OSError: It cannot be made.
         SinkError: Another run is writing it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: int | None = None) -> None:
         self._path = path
         # Never through a link, which may lead to a file that is nobody's part; emptied only once it is ours.
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        self._file = os.fdopen(os.open(part_path(path), flags, 0o666), "r+b", buffering=0)
+        first_mode = 0o666 if mode is None else 0o600
+        self._file = os.fdopen(os.open(part_path(path), flags, first_mode), "r+b", buffering=0)
         try:
             self._claim()
             self._file.truncate(0)
+            if mode is not None:  # before anything private is in it, also where an earlier run left it
+                part_path(path).chmod(mode)
         except BaseException:
             self._file.close()
             raise
@@ -127,6 +131,10 @@ class PartFile:
     def tell(self) -> int:
         """Return the position in bytes."""
         return self._file.tell()
+
+    def sync(self) -> None:
+        """Wait until all that was written is on the disk."""
+        os.fsync(self._file.fileno())
 
     def keep(self) -> None:
         """Close, and leave what there is under the `.part` name; may be called more than once."""

@@ -6,24 +6,21 @@ tracks, not of frames.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from streamer.canvas import Canvas
-from streamer.errors import SinkError
+from streamer.errors import SinkError, StreamerError
 from streamer.sinks import results_lines as lines
-from streamer.sinks.files import PartFile, check_suffix, write_error
+from streamer.sinks.files import PartFile, check_suffix, part_path, write_error
 from streamer.sinks.results_lines import Json, RunDescription
+from streamer.sinks.results_names import FirstNames, named_from_the_first_frame
+from streamer.sinks.rewriting import rewrite
 from streamer.stats import RunStats
 from streamer.types import Ending, FrameResult, SourceInfo
 
 __all__ = ["RESULTS_SUFFIXES", "Json", "ResultsSink", "RunDescription"]
 
 RESULTS_SUFFIXES = (".jsonl",)
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-# JSON allows these in a string, but many readers, Python's splitlines among them, end a line there.
-_LINE_ENDS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 class ResultsSink:
@@ -45,17 +42,20 @@ class ResultsSink:
         self._path, self._description, self._stats = path, description, stats
         self._part: PartFile | None = None
         self._tallies: lines.Tallies | None = None
+        self._names: FirstNames | None = None  # None: live, where a line stays as it was written
         self._error: SinkError | None = None
         self._has_frames = False
 
     def open(self, info: SourceInfo) -> None:
         """Make the part file and write the header line. Raises SinkError where that is not possible."""
         try:
-            self._part = PartFile(self._path)
+            # Vectors and crops of faces are biometric data.
+            self._part = PartFile(self._path, mode=None if self._description.embedder is None else 0o600)
         except OSError as error:
             self._error = write_error(self._path, error)
             raise self._error from error
-        self._tallies = lines.Tallies(1 / info.declared_fps)
+        self._tallies = lines.Tallies(1 / info.declared_fps, keeps_looks=self._description.embedder is not None)
+        self._names = None if info.is_live else FirstNames()
         self._write_line(lines.header(info, self._description))
 
     def write(self, result: FrameResult, canvas: Canvas | None) -> None:  # noqa: ARG002 (the Protocol has it)
@@ -70,9 +70,13 @@ class ResultsSink:
             self._write_line(lines.event(event))
         assert self._tallies is not None
         self._tallies.add(result)
+        if self._names is not None:
+            self._names.add(result)
 
     def close(self, ending: Ending) -> None:
         """Write a line a track and the summary and, unless the run failed, give the file its final name.
+
+        Of a file that is not live, the frames before a track's first name was known then get it, too.
 
         A run that ended before its first frame leaves nothing.
 
@@ -92,6 +96,8 @@ class ResultsSink:
         part, self._part = self._part, None
         try:
             part.keep()
+            if ending is not Ending.FAILED:
+                self._name_first_frames()
             if ending is Ending.COMPLETE:
                 part.publish()
             elif ending is Ending.INTERRUPTED:
@@ -99,6 +105,14 @@ class ResultsSink:
         except OSError as error:
             self._error = write_error(self._path, error)
             raise self._error from error
+        except StreamerError as error:  # of the rewriting; the part file is whole
+            self._error = error if isinstance(error, SinkError) else SinkError(str(error))
+            raise self._error from error
+
+    def _name_first_frames(self) -> None:
+        late = self._names.late if self._names is not None else {}
+        if late:
+            rewrite(part_path(self._path), lambda written: named_from_the_first_frame(written, late))
 
     def _write_line(self, line: Json) -> None:
         if self._error is not None:
@@ -106,7 +120,7 @@ class ResultsSink:
         if self._part is None:
             raise SinkError(f"cannot write {self._path}: it is not open")
         try:
-            self._part.write(_text(line))
+            self._part.write(lines.encoded(line))
         except (OSError, ValueError) as error:
             self._error = (
                 write_error(self._path, error)
@@ -115,13 +129,3 @@ class ResultsSink:
             )
             self._part.keep()
             raise self._error from error
-
-
-def _text(line: Json) -> bytes:
-    """Return one line of UTF-8 for one object. Raises ValueError for NaN and infinity, which JSON does not have."""
-    text = _encode(line)
-    if not text.isascii():
-        for character, escape in _LINE_ENDS.items():
-            text = text.replace(character, escape)
-    # A lone surrogate, from a file name that is not UTF-8, becomes its JSON escape.
-    return f"{text}\n".encode(errors="backslashreplace")

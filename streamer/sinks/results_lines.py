@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -9,12 +10,19 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from streamer.recorded import SCHEMA_VERSION, RecordedEmbedder
+from streamer.sinks.results_looks import LookShelf, crop_text, vector_text
 from streamer.stats import Percentiles, StatsSummary
 from streamer.types import EMOTIONS, Emotion, Event, FrameResult, Identity, SourceInfo
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
 
-SCHEMA_VERSION = 1
+# As they are read from a file: objects all the way down.
+Fields: TypeAlias = Mapping[str, object]
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+# JSON allows these in a string, but many readers, Python's splitlines among them, end a line there.
+_LINE_ENDS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 # A hundredth of a pixel, a ten-thousandth of a probability, a microsecond: all finer than what is measured.
 _PIXEL_DECIMALS, _SCORE_DECIMALS, _SECOND_DECIMALS = 2, 4, 6
@@ -27,10 +35,22 @@ class RunDescription:
     Attributes:
         models: sha256 of every model's weights, by the model's name.
         config: The configuration as it came to be; plain dicts and lists all the way down.
+        embedder: The net whose looks are kept with each track; None: none are kept.
     """
 
     models: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Json] = field(default_factory=dict)
+    embedder: RecordedEmbedder | None = None
+
+
+def encoded(line: Json | Fields) -> bytes:
+    """Return one line of UTF-8 for one object. Raises ValueError for NaN and infinity, which JSON does not have."""
+    text = _encode(line)
+    if not text.isascii():
+        for character, escape in _LINE_ENDS.items():
+            text = text.replace(character, escape)
+    # A lone surrogate, from a file name that is not UTF-8, becomes its JSON escape.
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 def _seconds(value: float) -> float:
@@ -49,7 +69,7 @@ def _rounded(arrays: list[npt.NDArray[np.float32]], decimals: int) -> Iterator[S
 
 def header(info: SourceInfo, description: RunDescription) -> Json:
     """Return the first line."""
-    return {
+    line: dict[str, Json] = {
         "type": "header",
         "schema_version": SCHEMA_VERSION,
         "source": info.name,
@@ -59,6 +79,9 @@ def header(info: SourceInfo, description: RunDescription) -> Json:
         "models": dict(description.models),
         "config": dict(description.config),
     }
+    if description.embedder is not None:
+        line["embedder"] = {"name": description.embedder.name, "sha256": description.embedder.sha256}
+    return line
 
 
 def frame(result: FrameResult) -> Json:
@@ -80,7 +103,7 @@ def frame(result: FrameResult) -> Json:
                 "landmarks": None if annotation.track.landmarks is None else next(landmarks),
                 "score": _score(annotation.track.score),
                 "detected": annotation.track.is_detected,
-                "identity": _identity(annotation.identity),
+                "identity": identity_json(annotation.identity),
                 "emotion": _emotion(annotation.emotion, probabilities),
             }
             for annotation in result.annotations
@@ -88,7 +111,16 @@ def frame(result: FrameResult) -> Json:
     }
 
 
-def _identity(identity: Identity | None) -> Json:
+def frame_with_identities(fields: Fields, given: Mapping[int, Json]) -> Fields:
+    """Return a frame's object with the identities of some of its tracks replaced; it must have been checked."""
+    faces = fields["faces"]
+    assert isinstance(faces, list)
+    replaced = [face | {"identity": given[face["track_id"]]} if face["track_id"] in given else face for face in faces]
+    return {**fields, "faces": replaced}
+
+
+def identity_json(identity: Identity | None) -> Json:
+    """Return a face's identity."""
     if identity is None:
         return None
     return {
@@ -151,6 +183,7 @@ class _Tally:
     name: str | None = None
     assessed_seconds: float = 0.0
     emotion_seconds: dict[str, float] = field(default_factory=dict)
+    shelf: LookShelf = field(default_factory=LookShelf)
 
 
 class Tallies:
@@ -160,9 +193,11 @@ class Tallies:
 
     Args:
         frame_seconds: How long the last frame counts where it is also the first.
+        keeps_looks: Each track's line holds its best looks.
     """
 
-    def __init__(self, frame_seconds: float) -> None:
+    def __init__(self, frame_seconds: float, *, keeps_looks: bool = False) -> None:
+        self._keeps_looks = keeps_looks
         self._tracks: dict[int, _Tally] = {}
         self._shown: list[tuple[_Tally, str | None]] = []
         self._step_seconds = frame_seconds
@@ -184,6 +219,8 @@ class Tallies:
                 tally.name = annotation.identity.name
             if annotation.emotion is not None:
                 self._shown.append((tally, annotation.emotion.label))
+            if annotation.look is not None and self._keeps_looks:
+                tally.shelf.add(result.frame.pts_seconds, annotation.look)
 
     def _count_shown(self) -> None:
         for tally, label in self._shown:
@@ -208,4 +245,19 @@ class Tallies:
                     for label in EMOTIONS
                     if tally.emotion_seconds.get(label, 0.0) > 0
                 },
+                **(_looks(tally.shelf) if self._keeps_looks else {}),
             }
+
+
+def _looks(shelf: LookShelf) -> Mapping[str, Json]:
+    return {
+        "looks": [
+            {
+                "pts_seconds": _seconds(look.pts_seconds),
+                "quality": _score(look.quality),
+                "vector": vector_text(look.vector),
+            }
+            for look in shelf.looks
+        ],
+        "crop": None if shelf.crop is None else crop_text(shelf.crop),
+    }

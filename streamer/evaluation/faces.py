@@ -1,0 +1,126 @@
+"""Pictures to vectors for evaluation: each is read, searched and embedded once, by the face that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import SourceOpenError
+from streamer.photos import read_picture
+from streamer.recognition.photo_faces import locate_faces
+from streamer.recognition.photo_vectors import photo_vectors
+from streamer.stages import Crops, Detector, Embedder
+from streamer.types import Faces, Float32
+
+# Crops that are kept until they go through the net together, some 9 MB of them.
+_BATCH = 64
+
+OnPicture = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceNets:
+    """What finds faces and what turns them into vectors."""
+
+    detector: Detector
+    embedder: Embedder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceVectors:
+    """The faces of N pictures.
+
+    Attributes:
+        is_found: (N,): a face was found.
+        vectors: (N, D) float32 unit vectors as photos of a gallery have them; zeros where no face was found.
+        crops: (N, S, S, 3) uint8 BGR; None: not kept.
+    """
+
+    is_found: npt.NDArray[np.bool_]
+    vectors: Float32
+    crops: Crops | None = None
+
+
+def embed_pictures(
+    paths: Sequence[Path],
+    nets: FaceNets,
+    *,
+    keeps_crops: bool = False,
+    skips_unreadable: bool = False,
+    on_picture: OnPicture = lambda: None,
+) -> FaceVectors:
+    """Embed the face that each picture is about (see `most_central`).
+
+    Args:
+        paths: Of N pictures.
+        nets: What computes.
+        keeps_crops: Keep the crops, too.
+        skips_unreadable: Pictures that cannot be read count as having no face.
+        on_picture: Called after each picture.
+
+    Raises:
+        SourceOpenError: A picture cannot be read, and may not be skipped.
+    """
+    side = nets.embedder.crop_size
+    is_found = np.zeros(len(paths), bool)
+    vectors = np.zeros((len(paths), nets.embedder.dimension), np.float32)
+    crops = np.zeros((len(paths), side, side, 3), np.uint8) if keeps_crops else None
+    for batch in _batches(_crops(paths, nets, skips_unreadable, on_picture)):
+        rows = [row for row, _ in batch]
+        is_found[rows] = True
+        vectors[rows] = photo_vectors(np.stack([crop for _, crop in batch]), nets.embedder)
+        if crops is not None:
+            crops[rows] = np.stack([crop for _, crop in batch])
+    return FaceVectors(is_found, vectors, crops)
+
+
+def _crops(
+    paths: Sequence[Path], nets: FaceNets, skips_unreadable: bool, on_picture: OnPicture
+) -> Iterator[tuple[int, Crops]]:
+    for row, path in enumerate(paths):
+        crop = _central_crop(path, nets, skips_unreadable)
+        if crop is not None:
+            yield row, crop
+        on_picture()
+
+
+def _central_crop(path: Path, nets: FaceNets, skips_unreadable: bool) -> Crops | None:
+    """Return the crop of a picture's most central face; None: it has none, or cannot be read and may be skipped."""
+    try:
+        picture = read_picture(path)
+    except SourceOpenError:
+        if skips_unreadable:
+            return None
+        raise
+    picture, faces = locate_faces(picture, nets.detector)
+    if not len(faces):
+        return None
+    return nets.embedder.crop(picture, faces.landmarks[most_central(faces, picture.width, picture.height)])
+
+
+def most_central(faces: Faces, width: int, height: int) -> int:
+    """Return the row of the face that a picture of so many px is about: the central one, unless another is far larger.
+
+    It is the one with the largest area less twice the squared distance of its middle from the picture's, as
+    insightface's and facenet-pytorch's preparation of LFW choose it. By distance alone somebody small who looks over
+    the shoulder of the person meant is taken for them.
+    """
+    sides = faces.xyxy[:, 2:] - faces.xyxy[:, :2]
+    centres = (faces.xyxy[:, :2] + faces.xyxy[:, 2:]) / 2
+    distances = ((centres - np.array([width / 2, height / 2])) ** 2).sum(axis=1)
+    return int(np.argmax(sides.prod(axis=1) - 2 * distances))
+
+
+def _batches(crops: Iterable[tuple[int, Crops]]) -> Iterator[list[tuple[int, Crops]]]:
+    batch: list[tuple[int, Crops]] = []
+    for one in crops:
+        batch.append(one)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,103 @@
+"""Which photos are probably of somebody else: outliers among a person's own, and those that look like another person.
+
+How alike two pictures of one person are differs from person to person. So the measure is the share of strangers, drawn
+from a population, that are as like a template as a photo is: of LFW's people with four photos and more, .2 % of the
+photos resemble the mean of the others less than a tenth of all strangers do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.recognition.people import Gallery, Person
+from streamer.recognition.population import Population
+from streamer.recognition.thresholds import templates_of
+from streamer.types import Float32
+
+_STRANGERS = 4000
+# A photo that a larger share of strangers would match as well is no picture of that person.
+_OUTLIER_SHARE = 0.1
+# As like somebody as hardly any stranger is.
+_LIKE_SHARE = 0.002
+# Compared with a person's own template, for which the photo itself was left out, another one must be ahead by so much.
+_AHEAD = 0.006
+_FEWEST_TO_JUDGE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A photo that looks like somebody else: whose photo, which of theirs, and like whom."""
+
+    name: str
+    photo: int
+    other: str
+
+
+class Suspicion:
+    """Judges people's photos by what strangers of a population look like."""
+
+    def __init__(self, population: Population) -> None:
+        self._strangers = np.concatenate(list(population.drawn(_STRANGERS, _STRANGERS)))
+
+    def outliers(self, embeddings: Float32) -> npt.NDArray[np.bool_]:
+        """Say which of one person's (K, D) photos are of somebody else; of fewer than three, none.
+
+        The worst is left out first, and the others are judged again without it.
+        """
+        is_out = np.zeros(len(embeddings), bool)
+        while (~is_out).sum() >= _FEWEST_TO_JUDGE:
+            rows = np.flatnonzero(~is_out)
+            shares = [self._share(_unit(embeddings[rows[rows != row]].mean(axis=0)), embeddings[row]) for row in rows]
+            worst = int(np.argmax(shares))
+            if shares[worst] < _OUTLIER_SHARE:
+                break
+            is_out[rows[worst]] = True
+        return is_out
+
+    def disagree(self, embeddings: Float32) -> bool:
+        """Say whether a person's only two photos, (2, D), seem to be of different people."""
+        return len(embeddings) == 2 and self._share(embeddings[0], embeddings[1]) >= _OUTLIER_SHARE
+
+    def look_alikes(self, gallery: Gallery, names: frozenset[str]) -> list[Likeness]:
+        """Return the photos of the people `names` that look more like another person of the gallery than like theirs.
+
+        Where a person has one photo only, that must look like the other as hardly any stranger does.
+        """
+        if len(gallery.people) < 2:
+            return []
+        templates, _ = templates_of(gallery.people)
+        found = []
+        for index, person in enumerate(gallery.people):
+            if person.name in names:
+                found += self._look_alikes_of(index, person, gallery, templates)
+        return found
+
+    def _look_alikes_of(self, index: int, person: Person, gallery: Gallery, templates: Float32) -> list[Likeness]:
+        similarities = person.embeddings @ templates.T
+        own = [_own_similarity(person.embeddings, photo) for photo in range(len(person.embeddings))]
+        similarities[:, index] = -1
+        nearest = similarities.argmax(axis=1)
+        return [
+            Likeness(person.name, photo, gallery.people[other].name)
+            for photo, other in enumerate(nearest.tolist())
+            if similarities[photo, other] > own[photo] + _AHEAD
+            and self._share(templates[other], person.embeddings[photo]) < _LIKE_SHARE
+        ]
+
+    def _share(self, template: Float32, vector: Float32) -> float:
+        """Return what share of strangers is as like a template as a vector is."""
+        return float(np.mean(self._strangers @ template >= float(template @ vector)))
+
+
+def _own_similarity(embeddings: Float32, photo: int) -> float:
+    """Return how like the mean of a person's other photos one is; -1 where there is no other."""
+    if len(embeddings) == 1:
+        return -1.0
+    return float(_unit(np.delete(embeddings, photo, axis=0).mean(axis=0)) @ embeddings[photo])
+
+
+def _unit(vector: Float32) -> Float32:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6), np.float32)
