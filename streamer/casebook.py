@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from streamer.dissent import agrees, is_believed, was_half_seen
 from streamer.dossiers import Dossier, Face, Glance, Trail
 from streamer.doubts import note_merges, note_sight
 from streamer.emotion.smoothing import EmotionSmoother
@@ -23,11 +24,6 @@ from streamer.types import Frame, Track
 _MOST_LOST = 500
 # So many looks at a new face are compared with those who were there before: the first often see only half of it.
 _MOST_COMPARISONS = 6
-# A view so much worth as the best so far shows a whole face.
-_CLEAR = 0.7
-# A track that begins behind something, or at the picture's edge, shows half a face for about so long.
-_HALF_SEEN_SECONDS = 0.6
-_GRACE_SECONDS = 1e-3
 _MOMENT_SECONDS = 1e-6  # between two frames there is more
 
 
@@ -107,33 +103,14 @@ class Casebook:
             trail = face.trail
             trail.embedded_seconds, trail.wants_look = glance.seconds, False
             trail.embedded_glimpse = trail.glimpse
-            if self._agrees(trail, glance):
+            if agrees(trail, glance, self._policy):
                 self._confirm(trail, glance)
-            elif not glance.is_whole:
+            elif not glance.is_whole or not self._dissents(trail, glance):
                 continue
-            else:
-                trail.dissent.append(glance)
-                trail.doubt(glance.seconds)
-                if not self._is_believed(trail):
-                    continue
-                self._turn_over(trail)
             trails.append(trail)
             glances.append(glance)
         self._revive(trails, glances, max((glance.seconds for _, glance in looks), default=0.0))
         return [trail.dossier for trail in trails]
-
-    def _agrees(self, trail: Trail, glance: Glance) -> bool:
-        """Say whether a look may show whom the trail is known to show."""
-        dossier, policy = trail.dossier, self._policy
-        if not dossier.evidence.samples:
-            return True
-        is_so_named = dossier.identity is None or glance.answer.name == dossier.name
-        if policy.same_similarity is None:
-            return is_so_named
-        similarity = float(glance.vector @ dossier.evidence.mean())
-        if similarity >= policy.same_similarity:
-            return True
-        return similarity >= policy.other_similarity and is_so_named
 
     def _confirm(self, trail: Trail, glance: Glance) -> None:
         # Another face before or behind this one may be in the view of a merged one.
@@ -141,27 +118,14 @@ class Casebook:
             trail.dossier.learn(glance.vector, glance.quality)
         trail.settle()
 
-    def _is_believed(self, trail: Trail) -> bool:
-        """Say whether the looks in a row at somebody else are enough to believe that somebody else stands there.
-
-        A face that came back or changed from one frame to the next may be somebody else's at once. Otherwise nobody
-        else can have got there, unless behind something that hides faces, and half a face looks like somebody else.
-        """
-        first, last, policy = trail.dissent[0], trail.dissent[-1], self._policy
-        is_sudden = trail.turn_seconds is not None and not trail.is_merged
-        is_other_face = self._is_other_face(trail, last)
-        needed = policy.looks_to_rename if is_other_face or last.answer.name is not None else policy.looks_to_unname
-        is_clear = last.quality >= _CLEAR * trail.dossier.evidence.best_quality
-        if is_sudden and is_other_face and is_clear:
-            return True
-        if last.quality < trail.dossier.evidence.best_quality / 2:
-            needed += 1  # a poor view is like many
-        lasted = last.seconds - first.seconds + _GRACE_SECONDS
-        return len(trail.dissent) >= needed and (is_sudden or lasted >= policy.takeover_seconds)
-
-    def _is_other_face(self, trail: Trail, glance: Glance) -> bool:
-        similarity = float(glance.vector @ trail.dossier.evidence.mean())
-        return self._policy.same_similarity is not None and similarity < self._policy.other_similarity
+    def _dissents(self, trail: Trail, glance: Glance) -> bool:
+        """Note a look at somebody else; say whether it is believed now that somebody else stands there."""
+        trail.dissent.append(glance)
+        trail.doubt(glance.seconds)
+        if not is_believed(trail, self._policy):
+            return False
+        self._turn_over(trail)
+        return True
 
     def _turn_over(self, trail: Trail) -> None:
         """Give a trail a new dossier from the moment on at which somebody else came to stand there."""
@@ -170,7 +134,7 @@ class Casebook:
         evidence = TrackEvidence()
         for glance in trail.dissent:
             evidence.add(glance.vector, glance.quality)
-        if self._was_half_seen(trail, evidence, since):
+        if was_half_seen(trail, evidence, since, self._policy):
             # The same person, of whom all frames so far get the better answer.
             old.evidence, old.candidates, old.comparisons = evidence, None, 0
             trail.settle()
@@ -189,19 +153,6 @@ class Casebook:
         self._hide_unseen(trail, since)
         trail.dossier, trail.emotion_seconds = new, -np.inf
         trail.settle()
-
-    def _was_half_seen(self, trail: Trail, evidence: TrackEvidence, since: float) -> bool:
-        """Say whether a trail's dossier rests on a few views of the same person's face that showed it badly.
-
-        Nobody else can have come there unless the face was away, changed at once, or merged with another.
-        """
-        old, policy = trail.dossier, self._policy
-        if old.evidence.samples > policy.unknown_samples or old.is_sure(policy):
-            return False
-        if trail.turn_seconds is None and not trail.was_merged:
-            return True
-        is_young = since - old.begin_seconds < _HALF_SEEN_SECONDS
-        return is_young and old.evidence.best_quality < _CLEAR * evidence.best_quality
 
     @staticmethod
     def _bind(trail: Trail, old: Dossier, new: Dossier, since: float) -> None:
@@ -248,10 +199,10 @@ class Casebook:
         """Let a trail go on under an old dossier, which learns what its new one knew."""
         new = trail.dossier
         self._release(old, trail, new.begin_seconds)
-        was_here = {id(face.dossier) for face in trail.faces if face.dossier is old}
+        was_here = any(face.dossier is old for face in trail.faces)
         for face in trail.faces:
             # Short mistakes between an old dossier's faces are put right, too.
-            is_mistake = bool(was_here) and face.seconds > old.shown_seconds
+            is_mistake = was_here and face.seconds > old.shown_seconds
             if face.dossier is new or (is_mistake and face.dossier.evidence.samples < self._policy.sure_samples):
                 face.dossier = old
         old.evidence.absorb(new.evidence)

@@ -28,7 +28,7 @@ LAYERS = (
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
     ("label_policy", "scans", "gaps", "recorded_tracks"),
     ("dossiers",),
-    ("revival", "doubts", "telling"),
+    ("revival", "doubts", "dissent", "telling"),
     ("casebook", "lookahead"),
     ("labels",),
     ("strangers", "relabelling", "cards"),
