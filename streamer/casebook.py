@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamer.dissent import agrees, is_believed, was_half_seen
+from streamer.dissent import agrees, is_believed, may_be_same, was_half_seen
 from streamer.dossiers import Dossier, Face, Glance, Trail
 from streamer.doubts import note_merges, note_sight
 from streamer.emotion.smoothing import EmotionSmoother
@@ -113,9 +113,18 @@ class Casebook:
         return [trail.dossier for trail in trails]
 
     def _confirm(self, trail: Trail, glance: Glance) -> None:
+        """Take a look that agrees as evidence, and those before it that did not but may show the same person, too.
+
+        Left out, those that happened to agree with the first look would decide alone.
+        """
+        dossier = trail.dossier
         # Another face before or behind this one may be in the view of a merged one.
-        if not trail.is_merged or not trail.dossier.evidence.samples:
-            trail.dossier.learn(glance.vector, glance.quality)
+        if not trail.is_merged or not dossier.evidence.samples:
+            known = dossier.evidence.mean() if trail.dissent else glance.vector
+            for odd in trail.dissent:
+                if may_be_same(odd, known, self._policy):
+                    dossier.learn(odd.vector, odd.quality)
+            dossier.learn(glance.vector, glance.quality)
         trail.settle()
 
     def _dissents(self, trail: Trail, glance: Glance) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from streamer.dossiers import Glance, Trail
 from streamer.label_policy import LabelPolicy
 from streamer.recognition.vote import TrackEvidence
+from streamer.types import Float32
 
 # A view so much worth as the best so far shows a whole face.
 _CLEAR = 0.7
@@ -21,8 +22,15 @@ def agrees(trail: Trail, glance: Glance, policy: LabelPolicy) -> bool:
     is_so_named = dossier.identity is None or glance.answer.name == dossier.name
     if policy.same_similarity is None:
         return is_so_named
-    similarity = float(glance.vector @ dossier.evidence.mean())
-    return similarity >= policy.same_similarity or (similarity >= policy.other_similarity and is_so_named)
+    known = dossier.evidence.mean()
+    return float(glance.vector @ known) >= policy.same_similarity or (
+        is_so_named and may_be_same(glance, known, policy)
+    )
+
+
+def may_be_same(glance: Glance, known: Float32, policy: LabelPolicy) -> bool:
+    """Say whether a look is not too unlike the (D,) mean of what is known of a face."""
+    return policy.same_similarity is None or float(glance.vector @ known) >= policy.other_similarity
 
 
 def is_believed(trail: Trail, policy: LabelPolicy) -> bool:

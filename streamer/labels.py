@@ -206,8 +206,14 @@ class TrackLabeller:
                 self._answer(dossier, replace(answer, samples=dossier.evidence.samples))
 
     def _answer(self, dossier: Dossier, answer: Identity) -> None:
-        """Take over what the evidence says; against what it said before only where it is sure or says so repeatedly."""
-        is_sure = answer.probability >= self.policy.sure_probability and answer.samples >= self.policy.sure_samples
+        """Take over what the evidence says; against what it said before only where it is sure or says so repeatedly.
+
+        A name that rests on few looks must be all but certain: until then it is nobody's.
+        """
+        is_certain = answer.probability >= self.policy.sure_probability
+        is_sure = is_certain and answer.samples >= self.policy.sure_samples
+        if answer.name is not None and answer.samples < self.policy.sure_samples and not is_certain:
+            answer = replace(answer, name=None, probability=max(0.5, 1 - answer.probability))
         if dossier.identity is not None and answer.name != dossier.name and not is_sure:
             dossier.doubts += 1
             if dossier.doubts < (self.policy.looks_to_unname if dossier.was_sure else self.policy.looks_to_rename):

@@ -337,3 +337,26 @@ def test_live_frames_never_wait() -> None:
 def test_where_nobody_is_named_no_frame_waits_for_a_name() -> None:
     ahead = LookAhead(replace(LabelPolicy(), look_ahead_seconds=60.0), None, can_wait=True)
     assert [len(list(ahead.add(sighting(index, is_sure=False)))) for index in range(3)] == [0, 1, 1]
+
+
+class Hasty(ColourMatcher):
+    """Takes the first look for Rosa, and that not surely; no other."""
+
+    def __init__(self, probability: float) -> None:
+        self._probability, self._calls = probability, 0
+
+    def match(self, embeddings: Float32) -> list[Identity]:
+        self._calls += 1
+        if self._calls <= 2:  # the first look, and what it comes to
+            return [Identity("Rosa", 0.95, self._probability, 0.1)] * len(embeddings)
+        return [Identity(None, 0.9, 0.95, 0.1)] * len(embeddings)
+
+
+@pytest.mark.parametrize(("probability", "names"), [(0.8, {None}), (0.97, {"Rosa", None})])
+def test_a_name_after_one_look_must_be_all_but_certain(probability: float, names: set[str | None]) -> None:
+    """Live, where it cannot wait for more."""
+    show = Show(is_live=True)
+    show.pipeline._labeller = TrackLabeller(Recognition(ColourEmbedder(), Hasty(probability)), None)
+    show.pipeline.begin(SourceInfo("s", "drawn", 320, 180, 25.0, is_live=True))
+    results = show.run(frames_of(lambda at: [(100, 60, RED)], 2.0, 25.0))
+    assert {name for result in results for _, name, _ in shown(result)} == names
