@@ -22,7 +22,7 @@ from streamer.errors import WeightsError
 _FERPLUS_SHA256 = "44620370adf5eafb47a9f4bc8e2b38ea731648bd24940e9dfcf7fe9196ab5b88"
 _FERPLUS_BYTES = 2_345_998
 # The same of the population model; it goes with the embedder's photo vectors.
-_POPULATION_SHA256 = "03fe14f65be5fe4d1b77578c6a5097398d89f30d9afc6ec586060767a7c7994e"
+_POPULATION_SHA256 = "dc0fdd2a16956f4a90e95f2cacf56a25f0675b8dfcb466f599bf6464f956dd4d"
 _POPULATION_BYTES = 292_688
 
 

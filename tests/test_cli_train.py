@@ -93,6 +93,14 @@ class TestTrain:
         assert "note: note.txt" in told
         assert load(Path("x.matcher")).content.photo_counts == (3, 3)
 
+    def test_photos_that_tell_nobody_from_a_stranger_are_said_to_name_nobody(
+        self, photos: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Strangers who are the known people themselves cannot be told from them."""
+        options = ["--method", "knn-pixels", "-o", "x.matcher", "--strangers", photos, "--false-accept-rate", 0]
+        assert streamer("train", photos, *options) == 0
+        assert "everybody is called unknown; give more photos" in capsys.readouterr().out
+
     def test_what_is_wrong_has_its_exit_code_and_one_line(
         self, photos: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

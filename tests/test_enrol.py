@@ -51,7 +51,7 @@ class SquareDetector:
         return [self._faces(picture) for picture in pictures]
 
     def refine(self, pictures: Sequence[Picture], boxes: Sequence[Float32]) -> list[Faces]:
-        raise AssertionError("enrolment searches whole pictures")
+        return [self._faces(picture) for picture in pictures]
 
     def _faces(self, picture: Picture) -> Faces:
         self.longest_side = max(self.longest_side, picture.width, picture.height)

@@ -86,17 +86,17 @@ def photos_in(path: Path) -> list[Path]:
     """Return the photos of a folder but for earlier results, by name, or the file itself.
 
     Raises:
-        SourceOpenError: The folder holds none.
+        SourceOpenError: The folder holds none, or cannot be read.
     """
     from streamer.photos import PICTURE_SUFFIXES
 
     if not path.is_dir():
         return [path]
-    photos = sorted(
-        entry
-        for entry in path.iterdir()
-        if entry.suffix.lower() in PICTURE_SUFFIXES and not entry.name.startswith((".", _PREFIX))
-    )
+    try:
+        entries = sorted(path.iterdir())
+    except OSError as error:
+        raise SourceOpenError(f"{printable(str(path))} cannot be read: {error.strerror}") from error
+    photos = [e for e in entries if e.suffix.lower() in PICTURE_SUFFIXES and not e.name.startswith((".", _PREFIX))]
     if not photos:
         raise SourceOpenError(f"{printable(str(path))} holds no photo; give a folder of JPEG or PNG files")
     return photos

@@ -160,6 +160,12 @@ def _report(matcher: TrainedMatcher, path: Path, seconds: float) -> None:
     typer.echo(
         printable(f"{content.method} learnt {people} people from {photos} photos in {seconds:.0f} s; wrote {path}")
     )
+    if rejection.accepted == 0 and rejection.refused == 1:
+        typer.echo(
+            f"photos held out: the right person is the likeliest in {rejection.right:.0%}, but nothing tells them from "
+            "strangers, so everybody is called unknown; give more photos, or try --method knn"
+        )
+        return
     typer.echo(
         f"photos held out: the right person is the likeliest in {rejection.right:.0%}; from similarity "
         f"{rejection.threshold:.3f} on, a face is named: {rejection.refused:.0%} of known faces are then called "

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from streamer.errors import SourceOpenError
 from streamer.photos import read_picture
 from streamer.recognition.photo_faces import locate_faces
+from streamer.recognition.photo_landmarks import steady_landmarks
 from streamer.recognition.photo_vectors import photo_vectors
 from streamer.stages import Crops, Detector, Embedder
 from streamer.types import Faces, Float32
@@ -99,7 +100,8 @@ def _central_crop(path: Path, nets: FaceNets, skips_unreadable: bool) -> Crops |
     picture, faces = locate_faces(picture, nets.detector)
     if not len(faces):
         return None
-    return nets.embedder.crop(picture, faces.landmarks[most_central(faces, picture.width, picture.height)])
+    row = most_central(faces, picture.width, picture.height)
+    return nets.embedder.crop(picture, steady_landmarks(picture, faces, row, nets.detector))
 
 
 def most_central(faces: Faces, width: int, height: int) -> int:

@@ -17,8 +17,8 @@ from streamer.recognition.people import Gallery, Person
 from streamer.recognition.thresholds import calibration_of, templates_of
 from streamer.types import Float32, Identity
 
-# Of known faces that were named, with the second best person closer behind than this, 10 of 28 were given a wrong name,
-# and 27 strangers; farther behind, 4 of 27,108 (LFW, 180 galleries of 3 to 100 people).
+# Of known faces that were named, with the second best person closer behind than this, 11 of 33 were given a wrong name,
+# and 22 strangers were; farther behind, 5 of 27,108 (LFW, 180 galleries of 3 to 100 people).
 _LEAST_MARGIN = 0.006
 _MOST_CANDIDATES = 3
 

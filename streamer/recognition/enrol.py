@@ -69,16 +69,20 @@ class EnrolmentReport:
     @property
     def people(self) -> tuple[PersonReport, ...]:
         """The counts a person, in order."""
-        return tuple(self._count(name) for name in dict.fromkeys(photo.name for photo in self.photos))
-
-    def _count(self, name: str) -> PersonReport:
-        own = [photo for photo in self.photos if photo.name == name]
-        refused = sum(photo.reason is not None for photo in own)
-        known = sum(photo.is_known for photo in own)
-        return PersonReport(name, len(own) - refused - known, refused, known)
+        own: dict[str, list[PhotoReport]] = {}
+        for photo in self.photos:
+            own.setdefault(photo.name, []).append(photo)
+        return tuple(_count(name, photos) for name, photos in own.items())
 
 
 _MOST_STILLS = 12
+
+
+def _count(name: str, photos: Sequence[PhotoReport]) -> PersonReport:
+    refused = sum(photo.reason is not None for photo in photos)
+    known = sum(photo.is_known for photo in photos)
+    return PersonReport(name, len(photos) - refused - known, refused, known)
+
 
 OnPhoto = Callable[[PhotoReport], None]
 
@@ -174,6 +178,8 @@ class Enrolment:
         """Refuse the photos of other people among one's own; return a note where it is unclear which those are."""
         before = [person.embeddings for person in self.known.people if person.name == name]
         fit = [photo for photo in photos if photo.face is not None]
+        if not fit:
+            return []
         vectors = np.concatenate([*before, *[photo.face.vector[None] for photo in fit if photo.face is not None]])
         if suspicion.disagree(vectors):
             return [f"{name}: the two photos look like different people; add a third to tell which is right"]

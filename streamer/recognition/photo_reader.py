@@ -15,6 +15,7 @@ from streamer.errors import SourceOpenError
 from streamer.photos import read_picture
 from streamer.pictures import BgrPicture
 from streamer.recognition.photo_faces import locate_faces
+from streamer.recognition.photo_landmarks import steady_landmarks
 from streamer.recognition.photo_quality import MIN_FACE_PIXELS, fault_of
 from streamer.recognition.photo_vectors import photo_vectors
 from streamer.stages import Crops, Detector, Embedder
@@ -115,8 +116,9 @@ class PhotoReader:
         chosen = 0 if len(faces) == 1 else self._choose(path, faces)
         if chosen is None:
             raise RefusedError(f"{len(faces)} faces, and which is meant is not guessed: crop it to one")
-        crop = self._embedder.crop(picture, faces.landmarks[chosen])
-        fault = None if self._accept_faults else fault_of(crop, faces.landmarks[chosen])
+        landmarks = steady_landmarks(picture, faces, chosen, self._detector)
+        crop = self._embedder.crop(picture, landmarks)
+        fault = None if self._accept_faults else fault_of(crop, landmarks)
         if fault is not None:
             raise RefusedError(fault)
         return crop

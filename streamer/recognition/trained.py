@@ -10,9 +10,9 @@ at the threshold that training chose by itself; AUROC of known faces against str
               right person first   named right   named wrongly   strangers named   AUROC   draws
   knn-pixels              65.9 %        38.2 %           5.6 %            15.7 %    .690      20
   cnn                     83.1 %        54.7 %           2.7 %            23.2 %    .741      12
-  knn                     99.8 %        99.2 %            .2 %             2.0 %    .9995     20
+  knn                     99.8 %        99.2 %            .2 %             2.1 %    .9995     20
 
-A draw can be far off: of strangers 0 to 50, 7 to 79 and 0 to 6 % were named. 300 photos of strangers (`strangers`)
+A draw can be far off: of strangers 0 to 50, 7 to 79 and 0 to 7 % were named. 300 photos of strangers (`strangers`)
 bring that down to 7.9 % for knn-pixels (named right: 29.6 %) and .7 % for knn (99.1 %). Probabilities are too high by
 as much as the strangers in training, people whom fewer others are known beside, are easier than real ones: expected
 calibration error .13, .14 and .05.
