@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from streamer.lookahead import LookAhead
 from streamer.scans import Scan, ScanPlanner
 from streamer.spans import SpanFollower
 from streamer.stages import Tracker
@@ -14,11 +15,15 @@ from streamer.types import Faces, Frame, FrameResult, SourceInfo, Track
 
 @dataclass(slots=True)
 class Lane:
-    """What the pipeline keeps of one source: `planner`, `planned` and `due` belong to `plan`, all else to `follow`."""
+    """What the pipeline keeps of one source.
+
+    `planner`, `planned` and `due` belong to `plan`, `look_ahead` to `label`, all else to `follow`.
+    """
 
     planner: ScanPlanner
     tracker: Tracker
     follower: SpanFollower | None  # None: the source is live, its frames do not wait
+    look_ahead: LookAhead
     planned: Job | None = None  # the last frame of the shot so far
     due: Job | None = None  # the last of them that is to be searched
     latest: Faces = field(default_factory=Faces.empty)  # found in the last search
@@ -102,5 +107,9 @@ class FrameStages(Protocol):
         ...
 
     def label(self, some: Sequence[Followed]) -> Iterable[FrameResult]:
-        """Give the results of what `follow` yielded, in that order."""
+        """Give the results that are ready of what `follow` yielded, in that order."""
+        ...
+
+    def release(self) -> Iterable[FrameResult]:
+        """Give the results that are left: no more will be labelled."""
         ...

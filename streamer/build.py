@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from streamer.photos import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
+from streamer.recognition.dlib_resnet import DlibEmbedder
 from streamer.recognition.gallery import Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
 from streamer.recognition.trained import Nets, load
@@ -201,12 +202,17 @@ def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunS
         embed_every_seconds=config.labels.embed_every_seconds,
         refresh_seconds=config.labels.refresh_seconds,
         min_face_pixels=config.labels.min_face_pixels,
-        embeddings_per_frame=config.labels.embeddings_per_frame,
+        embeddings_per_second=config.labels.embeddings_per_second,
+        look_ahead_seconds=config.labels.look_ahead_seconds,
+        revive_seconds=config.labels.revive_seconds,
         emotion_every_seconds=config.emotion.every_seconds,
         emotion_smoothing_seconds=config.emotion.smoothing_seconds,
         left_after_seconds=config.tracker.max_lost_seconds,
         keep_looks=config.sinks.keep_embeddings,
     )
+    if recognition is not None and not isinstance(recognition.embedder, DlibEmbedder):
+        # How alike two views of one person are to another net has not been measured.
+        policy = replace(policy, same_similarity=None)
     return TrackLabeller(recognition, models.emotion, policy, stats)
 
 
@@ -280,7 +286,7 @@ def build_pipeline(
 def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pipeline:
     """Return the pipeline for single pictures: each is searched exactly, and all its faces are looked at at once."""
     tracker = config.tracker.model_copy(update={"detect_every_seconds": 0.0})
-    labels = config.labels.model_copy(update={"embeddings_per_frame": _MOST_FACES_A_PHOTO})
+    labels = config.labels.model_copy(update={"embeddings_per_second": 2.0 * _MOST_FACES_A_PHOTO})
     config = config.model_copy(update={"tracker": tracker, "labels": labels})
     return build_pipeline(config, gallery, models=models, detector=models.photo_detector())
 

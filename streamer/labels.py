@@ -1,65 +1,37 @@
-"""TrackLabeller: which tracks are due for which model, and what each track's labels are now.
+"""TrackLabeller: which tracks are due for which model, and what is known of whom they show.
 
-An identity belongs to the track, not to the frame: it rests on the track's evidence so far (recognition/vote.py), with
-"unknown" as one of the answers, and may change as better evidence comes. All due crops of a round (one frame of each
-source) go through a model in one call.
+An identity belongs to a person, not to a frame or a place: it rests on all looks at the face so far (dossiers.py,
+recognition/vote.py), with "unknown" as one of the answers, and may change as better evidence comes. All due crops of a
+round (one frame of each source) go through a model in one call. What a frame then says of its faces is decided when it
+leaves (lookahead.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streamer.emotion.smoothing import EmotionSmoother
-from streamer.recognition.vote import TrackEvidence, one_name_once, shorter_side, view_quality
+from streamer.casebook import Casebook
+from streamer.dossiers import Dossier, Face, Glance
+from streamer.label_policy import LabelPolicy
+from streamer.recognition.vote import shorter_side, view_quality
 from streamer.stages import Embedder, EmotionClassifier, Matcher
 from streamer.stats import RunStats
-from streamer.types import Annotation, Emotion, Event, Float32, Frame, Identity, Look, Track
+from streamer.types import Float32, Frame, Identity, Look, Track
+
+__all__ = ["LabelPolicy", "Recognition", "TrackLabeller"]
 
 # Times are compared with a millisecond of grace: 0.2 s is five frames at 25 fps also where they are rounded.
 _GRACE_SECONDS = 1e-3
-# Similarity by which a rival must be better to take a name over: views of one person differ by about as much.
-_HOLDER_ADVANTAGE = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class LabelPolicy:
-    """When a track is due for a model; every duration in seconds of stream time.
-
-    Attributes:
-        embed_every_seconds: While the identity is unsure.
-        refresh_seconds: While it is sure.
-        sure_probability: From here on an answer is sure, once it rests on `sure_samples` views.
-        sure_samples: See there.
-        looks_to_rename: So many looks in a row at somebody else replace all evidence before; one is enough for a track
-            that is back from absence.
-        looks_to_unname: The same for looks at nobody in the gallery; one look fewer after absence.
-        better_quality: A view better by this factor than the best so far is embedded early.
-        absence_seconds: A track back after so long is embedded at once: somebody else may stand there.
-        min_face_pixels: Smaller faces are not embedded, nor their emotion read: there is too little to see.
-        embeddings_per_frame: At most so many tracks of a frame are embedded, the longest waiting first.
-        emotion_every_seconds: How often the emotion is read.
-        emotion_smoothing_seconds: Time constant of the emotion.
-        left_after_seconds: A track not seen for so long has left.
-        keep_looks: Each view that is embedded goes into its annotation.
-    """
-
-    embed_every_seconds: float = 0.4
-    refresh_seconds: float = 3.0
-    sure_probability: float = 0.9
-    sure_samples: int = 3
-    looks_to_rename: int = 2
-    looks_to_unname: int = 3
-    better_quality: float = 1.4
-    absence_seconds: float = 0.5
-    min_face_pixels: float = 24.0
-    embeddings_per_frame: int = 32
-    emotion_every_seconds: float = 0.12
-    emotion_smoothing_seconds: float = 0.5
-    left_after_seconds: float = 1.0
-    keep_looks: bool = False
+# Embeddings that were not needed are saved up for so long.
+_SAVED_SECONDS = 0.5
+# A face reaches beyond its landmarks' box by about so much of it.
+_EDGE_MARGIN = 0.4
+_CUT_OFF_QUALITY = 0.2
+# What a look says where nobody is enrolled.
+_NOBODY = Identity(None, -1.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,61 +40,41 @@ class Recognition:
 
     Attributes:
         embedder: Looks at faces.
-        matcher: None: nobody is enrolled, so nobody is assessed, but looks are kept.
+        matcher: None: nobody is enrolled, so nobody is assessed; people are told apart, and looks are kept.
     """
 
     embedder: Embedder
     matcher: Matcher | None
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """One frame's tracks with their labels, and what happened."""
+class _Budget:
+    """Embeddings that one source may still have: so many come in each second, and few can be saved up."""
 
-    annotations: tuple[Annotation, ...]
-    events: tuple[Event, ...]
+    def __init__(self, per_second: float) -> None:
+        self._per_second, self._most = per_second, max(1.0, per_second * _SAVED_SECONDS)
+        self._left, self._seconds = self._most, 0.0
+
+    def refill(self, now: float) -> int:
+        """Return how many there are at stream time `now`."""
+        self._left = min(self._most, self._left + max(0.0, now - self._seconds) * self._per_second)
+        self._seconds = now
+        return int(self._left)
+
+    def spend(self, count: int) -> None:
+        """Use `count` of them."""
+        self._left -= count
 
 
 @dataclass(slots=True)
-class _Labels:
-    """What is known of one track; times in stream seconds, long ago where it has not happened."""
+class _Lane:
+    """What is kept of one source."""
 
-    smoother: EmotionSmoother
-    evidence: TrackEvidence = field(default_factory=TrackEvidence)
-    dissents: int = 0  # looks in a row that said somebody else than the identity does
-    identity: Identity | None = None
-    emotion: Emotion | None = None
-    look: Look | None = None  # in the frame in hand
-    announced_name: str | None = None
-    is_new: bool = True
-    embedded_seconds: float = -np.inf
-    emotion_seconds: float = -np.inf
-    detected_seconds: float = -np.inf
-    came_back_seconds: float = -np.inf
-    shown_seconds: float = -np.inf
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """One track in one frame, beside what is known of it."""
-
-    frame: Frame
-    track: Track
-    labels: _Labels
-
-    @property
-    def now(self) -> float:
-        return self.frame.pts_seconds
-
-    @property
-    def landmarks(self) -> Float32:
-        if self.track.landmarks is None:
-            raise AssertionError("only views with landmarks are due for a model")
-        return self.track.landmarks
+    casebook: Casebook
+    budget: _Budget
 
 
 class TrackLabeller:
-    """Gives the tracks of any number of sources their names and emotions.
+    """Finds out whom the tracks of any number of sources show, and their emotions.
 
     Args:
         recognition: None: nobody is identified.
@@ -139,162 +91,149 @@ class TrackLabeller:
         stats: RunStats | None = None,
     ) -> None:
         self._recognition, self._emotion = recognition, emotion
-        self._policy = policy if policy is not None else LabelPolicy()
+        self.policy = policy if policy is not None else LabelPolicy()
         self._stats = stats if stats is not None else RunStats()
-        self._known: dict[str, dict[int, _Labels]] = {}
+        self._lanes: dict[str, _Lane] = {}
 
-    def label(self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]]) -> list[Labelled]:
-        """Label one frame of each source.
+    @property
+    def matcher(self) -> Matcher | None:
+        """What says who a vector is; None: nobody is identified."""
+        return self._recognition.matcher if self._recognition is not None else None
+
+    def begin(self, source_id: str, *, can_wait: bool = False) -> None:
+        """Forget all tracks of a source; `can_wait`: its frames wait until it is sure whom they show."""
+        remembered_seconds = self.policy.look_ahead_seconds if can_wait else 0.0
+        notices_changes = self._recognition is not None
+        self._lanes[source_id] = _Lane(
+            Casebook(self.policy, remembered_seconds, notices_changes=notices_changes),
+            _Budget(self.policy.embeddings_per_second),
+        )
+
+    def cut(self, source_id: str) -> None:
+        """End the tracks of a source, because a new shot begins."""
+        if source_id in self._lanes:
+            self._lanes[source_id].casebook.cut()
+
+    def label(self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]]) -> list[list[Face]]:
+        """Find out more about the faces in one frame of each source.
 
         Args:
             frames: At most one frame a source.
             tracks: The tracks in each.
 
         Returns:
-            One Labelled a frame.
+            The faces of each frame, in the order of its tracks.
         """
-        views = [[self._view(frame, track) for track in own] for frame, own in zip(frames, tracks, strict=True)]
-        legible = [[view for view in own if self._is_legible(view.track)] for own in views]
+        for frame in frames:
+            if frame.source_id not in self._lanes:
+                self.begin(frame.source_id)
+        faces = [
+            self._lanes[frame.source_id].casebook.see(frame, own) for frame, own in zip(frames, tracks, strict=True)
+        ]
+        legible = [[face for face in own if self._is_legible(face.track)] for own in faces]
         if self._recognition is not None:
-            self._identify(self._recognition, [view for own in legible for view in self._due_for_embedding(own)])
+            due = [self._due_for_embedding(frame, own) for frame, own in zip(frames, legible, strict=True)]
+            self._identify(self._recognition, frames, due)
         if self._emotion is not None:
-            self._read(self._emotion, [view for own in legible for view in own if self._is_due_for_emotion(view)])
-        return [self._labelled(frame, own) for frame, own in zip(frames, views, strict=True)]
-
-    def begin(self, source_id: str) -> None:
-        """Forget all tracks of a source."""
-        self._known.pop(source_id, None)
-
-    def cut(self, frame: Frame) -> tuple[Event, ...]:
-        """Forget the tracks of the frame's source, because a new shot begins with it; return what happened."""
-        left = self._known.pop(frame.source_id, {})
-        return (Event("cut", frame.pts_seconds), *(_left(frame, *item) for item in left.items()))
-
-    def _view(self, frame: Frame, track: Track) -> _View:
-        known = self._known.setdefault(frame.source_id, {})
-        if track.track_id not in known:
-            known[track.track_id] = _Labels(EmotionSmoother(self._policy.emotion_smoothing_seconds))
-        labels = known[track.track_id]
-        if track.is_detected:
-            if frame.pts_seconds - labels.detected_seconds > self._policy.absence_seconds:
-                labels.came_back_seconds = frame.pts_seconds
-            labels.detected_seconds = frame.pts_seconds
-        labels.shown_seconds = frame.pts_seconds
-        return _View(frame, track, labels)
+            self._read(
+                self._emotion, frames, [[face for face in own if self._is_due_for_emotion(face)] for own in legible]
+            )
+        for face in (face for own in faces for face in own):
+            face.emotion = face.dossier.emotion
+        return faces
 
     def _is_legible(self, track: Track) -> bool:
-        if track.landmarks is None or shorter_side(track) < self._policy.min_face_pixels:
+        if track.landmarks is None or shorter_side(track) < self.policy.min_face_pixels:
             return False
         return float(np.ptp(track.landmarks)) > 1.0  # a detector without landmarks may give five equal ones
 
-    def _due_for_embedding(self, views: list[_View]) -> list[_View]:
-        """Return the views of one frame to embed now, the longest waiting first, within the budget."""
-        due = [view for view in views if self._is_due_for_embedding(view)]
-        due.sort(key=lambda view: (view.labels.embedded_seconds, view.track.track_id))
-        return due[: self._policy.embeddings_per_frame]
+    def _due_for_embedding(self, frame: Frame, faces: Sequence[Face]) -> list[Face]:
+        """Return the faces of one frame to embed now, the longest waiting (so new ones) first, within the budget."""
+        due = [face for face in faces if self._is_due_for_embedding(face)]
+        due.sort(key=lambda face: (face.trail.embedded_seconds, face.dossier.track_id))
+        budget = self._lanes[frame.source_id].budget
+        chosen = due[: budget.refill(frame.pts_seconds)]
+        budget.spend(len(chosen))
+        return chosen
 
-    def _is_due_for_embedding(self, view: _View) -> bool:
-        policy, labels = self._policy, view.labels
-        waited = view.now - labels.embedded_seconds + _GRACE_SECONDS
-        if labels.came_back_seconds > labels.embedded_seconds or waited >= policy.refresh_seconds:
+    def _is_due_for_embedding(self, face: Face) -> bool:
+        policy, trail, dossier = self.policy, face.trail, face.dossier
+        waited = face.seconds - trail.embedded_seconds + _GRACE_SECONDS
+        if trail.wants_look or waited >= policy.refresh_seconds:
             return True
-        is_better = view_quality(view.track) > policy.better_quality * labels.evidence.best_quality
+        if trail.dissent or trail.turn_seconds is not None:
+            return waited >= (policy.first_looks_seconds if trail.is_merged else policy.recheck_seconds)
+        if trail.is_merged or dossier.evidence.samples < policy.sure_samples:
+            return waited >= policy.first_looks_seconds
+        is_better = view_quality(face.track) > policy.better_quality * dossier.evidence.best_quality
         if is_better and waited >= policy.embed_every_seconds / 2:
             return True
-        is_sure = (
-            labels.identity is not None
-            and labels.dissents == 0
-            and labels.evidence.samples >= policy.sure_samples
-            and labels.identity.probability >= policy.sure_probability
-        )
-        return not is_sure and waited >= policy.embed_every_seconds
+        if waited < policy.embed_every_seconds:
+            return False
+        return trail.is_seen_otherwise or not dossier.is_sure(policy)
 
-    def _is_due_for_emotion(self, view: _View) -> bool:
-        return view.now - view.labels.emotion_seconds + _GRACE_SECONDS >= self._policy.emotion_every_seconds
+    def _is_due_for_emotion(self, face: Face) -> bool:
+        return face.seconds - face.trail.emotion_seconds + _GRACE_SECONDS >= self.policy.emotion_every_seconds
 
-    def _identify(self, recognition: Recognition, due: list[_View]) -> None:
-        if not due:
+    def _identify(self, recognition: Recognition, frames: Sequence[Frame], due: Sequence[Sequence[Face]]) -> None:
+        """Look at faces, let each source's casebook judge, and answer anew where something new is known."""
+        views = [(frame, face) for frame, own in zip(frames, due, strict=True) for face in own]
+        if not views:
             return
         with self._stats.time("embed"):
-            crops = np.stack([recognition.embedder.crop(view.frame.picture, view.landmarks) for view in due])
+            crops = np.stack([recognition.embedder.crop(frame.picture, face.landmarks) for frame, face in views])
             vectors = recognition.embedder.embed(crops)
-        if self._policy.keep_looks:
-            for view, vector, crop in zip(due, vectors, crops, strict=True):
-                view.labels.look = Look(vector, view_quality(view.track), crop)
-        if recognition.matcher is None:
-            for view, vector in zip(due, vectors, strict=True):
-                view.labels.evidence.add(vector, view_quality(view.track))
-                view.labels.embedded_seconds = view.now
-            return
-        for view, vector, look in zip(due, vectors, recognition.matcher.match(vectors), strict=True):
-            quality = view_quality(view.track)
-            if self._is_somebody_else(view.labels, look, quality):
-                view.labels.evidence, view.labels.dissents = TrackEvidence(), 0
-            view.labels.evidence.add(vector, quality)
-            view.labels.embedded_seconds = view.now
-        answers = recognition.matcher.match(np.stack([view.labels.evidence.mean() for view in due]))
-        for view, answer in zip(due, answers, strict=True):
-            view.labels.identity = replace(answer, samples=view.labels.evidence.samples)
+        matcher = recognition.matcher
+        answers = matcher.match(vectors) if matcher is not None else [_NOBODY] * len(views)
+        whole = [_is_whole(frame, face.landmarks) for frame, face in views]
+        qualities = [
+            view_quality(face.track) * (1 if is_whole else _CUT_OFF_QUALITY)
+            for (_, face), is_whole in zip(views, whole, strict=True)
+        ]
+        if self.policy.keep_looks:
+            for (_, face), vector, quality, crop in zip(views, vectors, qualities, crops, strict=True):
+                face.look = Look(vector, quality, crop)
+        glances = iter(
+            Glance(face.seconds, *rest)
+            for (_, face), *rest in zip(views, vectors, qualities, answers, whole, strict=True)
+        )
+        changed: list[Dossier] = []
+        for frame, own in zip(frames, due, strict=True):
+            changed += self._lanes[frame.source_id].casebook.judge([(face, next(glances)) for face in own])
+        if changed and matcher is not None:
+            means = np.stack([dossier.evidence.mean() for dossier in changed])
+            for dossier, answer in zip(changed, matcher.match(means), strict=True):
+                self._answer(dossier, replace(answer, samples=dossier.evidence.samples))
 
-    def _is_somebody_else(self, labels: _Labels, look: Identity, quality: float) -> bool:
-        """Say whether a track has gone over to somebody else, and count the looks that say so.
+    def _answer(self, dossier: Dossier, answer: Identity) -> None:
+        """Take over what the evidence says; against what it said before only where it is sure or says so repeatedly.
 
-        The evidence's mean alone would turn only after as much new evidence as there is old.
+        A name that rests on few looks must be all but certain: until then it is nobody's.
         """
-        known = labels.identity
-        dissents = known is not None and look.name != known.name and quality >= labels.evidence.best_quality / 2
-        labels.dissents = labels.dissents + 1 if dissents else 0
-        needed = self._policy.looks_to_rename if look.name is not None else self._policy.looks_to_unname
-        if labels.came_back_seconds > labels.embedded_seconds:
-            needed -= 1
-        return dissents and labels.dissents >= needed
+        is_certain = answer.probability >= self.policy.sure_probability
+        is_sure = is_certain and answer.samples >= self.policy.sure_samples
+        if answer.name is not None and answer.samples < self.policy.sure_samples and not is_certain:
+            answer = replace(answer, name=None, probability=max(0.5, 1 - answer.probability))
+        if dossier.identity is not None and answer.name != dossier.name and not is_sure:
+            dossier.doubts += 1
+            if dossier.doubts < (self.policy.looks_to_unname if dossier.was_sure else self.policy.looks_to_rename):
+                return
+        dossier.identity, dossier.doubts, dossier.was_sure = answer, 0, is_sure
 
-    def _read(self, classifier: EmotionClassifier, due: list[_View]) -> None:
-        if not due:
+    def _read(self, classifier: EmotionClassifier, frames: Sequence[Frame], due: Sequence[Sequence[Face]]) -> None:
+        views = [(frame, face) for frame, own in zip(frames, due, strict=True) for face in own]
+        if not views:
             return
         with self._stats.time("emotion"):
-            crops = np.stack([classifier.crop(view.frame.picture, view.landmarks) for view in due])
+            crops = np.stack([classifier.crop(frame.picture, face.landmarks) for frame, face in views])
             rows = classifier.classify(crops)
-        for view, probabilities in zip(due, rows, strict=True):
-            view.labels.emotion = view.labels.smoother.update(probabilities, view.now)
-            view.labels.emotion_seconds = view.now
-
-    def _labelled(self, frame: Frame, views: list[_View]) -> Labelled:
-        identities = one_name_once([view.labels.identity for view in views], [_advantage(view) for view in views])
-        annotations, events = [], self._departed(frame)
-        for view, identity in zip(views, identities, strict=True):
-            events += _news(view, identity.name if identity is not None else None)
-            annotations.append(Annotation(view.track, identity, view.labels.emotion, view.labels.look))
-            view.labels.look = None
-        return Labelled(tuple(annotations), tuple(events))
-
-    def _departed(self, frame: Frame) -> list[Event]:
-        """Forget the tracks that have not been seen for long; return an event for each."""
-        known = self._known.get(frame.source_id, {})
-        limit = frame.pts_seconds - self._policy.left_after_seconds
-        gone = [track_id for track_id, labels in known.items() if labels.shown_seconds < limit]
-        return [_left(frame, track_id, known.pop(track_id)) for track_id in gone]
+        for (_, face), probabilities in zip(views, rows, strict=True):
+            face.dossier.emotion = face.dossier.smoother.update(probabilities, face.seconds)
+            face.trail.emotion_seconds = face.seconds
 
 
-def _advantage(view: _View) -> float:
-    """Return what a face has over others that claim its name: who is seen before who is not, who had it before."""
-    labels = view.labels
-    held = labels.identity is not None and labels.identity.name == labels.announced_name
-    return (0.0 if view.track.is_detected else -1.0) + (_HOLDER_ADVANTAGE if held else 0.0)
-
-
-def _left(frame: Frame, track_id: int, labels: _Labels) -> Event:
-    return Event("left", frame.pts_seconds, track_id, labels.announced_name)
-
-
-def _news(view: _View, name: str | None) -> list[Event]:
-    """Return what is new of a track in this frame, and remember that it was announced."""
-    labels, track_id, events = view.labels, view.track.track_id, []
-    if labels.is_new:
-        events.append(Event("appeared", view.now, track_id))
-    if name is not None and labels.announced_name is None:
-        events.append(Event("identified", view.now, track_id, name))
-    elif name != labels.announced_name:
-        events.append(Event("renamed", view.now, track_id, name))
-    labels.is_new, labels.announced_name = False, name
-    return events
+def _is_whole(frame: Frame, landmarks: Float32) -> bool:
+    """Say whether the picture's edge leaves a face whole."""
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    margin = (high - low) * _EDGE_MARGIN
+    return bool((low >= margin).all() and (high + margin <= (frame.picture.width, frame.picture.height)).all())

@@ -16,10 +16,12 @@ import numpy as np
 
 from streamer.batches import Batch, Followed, Job, Lane
 from streamer.labels import TrackLabeller
+from streamer.lookahead import LookAhead
 from streamer.scans import ScanPlanner, ScanPolicy
 from streamer.spans import SpanFollower
 from streamer.stages import Detector, Tracker
 from streamer.stats import RunStats
+from streamer.telling import Sighting
 from streamer.types import Faces, Frame, FrameResult, SourceInfo, Track
 
 
@@ -60,9 +62,8 @@ class Pipeline:
 
         The frames of a source that is not live wait for the next search; without `begin` none do.
         """
-        self._labeller.begin(info.source_id)
         follower = self._make_follower() if self._make_follower is not None and not info.is_live else None
-        self._lanes[info.source_id] = self._lane(follower)
+        self._lanes[info.source_id] = self._lane(info.source_id, follower)
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Return the results that are ready, in order: one a frame, unless frames wait for the next search.
@@ -74,7 +75,7 @@ class Pipeline:
 
     def finish(self) -> list[FrameResult]:
         """Return the results of the frames that still wait: no more will come."""
-        return self._results(self.plan_end())
+        return [*self._results(self.plan_end()), *self.release()]
 
     def _results(self, batch: Batch) -> list[FrameResult]:
         self.search(batch)
@@ -118,24 +119,36 @@ class Pipeline:
                 for followed in self._follow_waiting(job, job.lane.follower):
                     yield [followed]
 
-    def label(self, some: Sequence[Followed]) -> list[FrameResult]:
-        """Give the tracks of what `follow` yielded, in that order, their names and emotions."""
-        cuts = [self._labeller.cut(one.frame) if one.is_cut else () for one in some]
-        with self._stats.time("label"):
-            labelled = self._labeller.label([one.frame for one in some], [one.tracks for one in some])
-        return [
-            FrameResult(one.frame, own.annotations, one.is_searched, (*events, *own.events))
-            for one, own, events in zip(some, labelled, cuts, strict=True)
-        ]
+    def label(self, some: Sequence[Followed]) -> Iterator[FrameResult]:
+        """Find out whom the tracks of what `follow` yielded show, in that order; yield the results that are ready.
 
-    def _lane(self, follower: SpanFollower | None) -> Lane:
-        policy = self._scans if follower is None else self._waiting_scans
-        return Lane(ScanPlanner(policy), self._make_tracker(), follower)
+        The frames of a source that can wait do so until their tracks' names are sure (lookahead.py).
+        """
+        for one in some:
+            if one.is_cut:
+                self._labeller.cut(one.frame.source_id)
+        with self._stats.time("label"):
+            faces = self._labeller.label([one.frame for one in some], [one.tracks for one in some])
+        for one, own in zip(some, faces, strict=True):
+            look_ahead = self._lanes[one.frame.source_id].look_ahead
+            yield from look_ahead.add(Sighting(one.frame, own, one.is_searched, one.is_cut))
+
+    def release(self) -> Iterator[FrameResult]:
+        """Yield the results of labelled frames that still wait: no more will be labelled."""
+        for lane in self._lanes.values():
+            yield from lane.look_ahead.finish()
+
+    def _lane(self, source_id: str, follower: SpanFollower | None) -> Lane:
+        can_wait = follower is not None
+        policy = self._waiting_scans if can_wait else self._scans
+        self._labeller.begin(source_id, can_wait=can_wait)
+        look_ahead = LookAhead(self._labeller.policy, self._labeller.matcher, can_wait=can_wait)
+        return Lane(ScanPlanner(policy), self._make_tracker(), follower, look_ahead)
 
     def _planned(self, frame: Frame) -> list[Job]:
         lane = self._lanes.get(frame.source_id)
         if lane is None:
-            lane = self._lanes[frame.source_id] = self._lane(None)
+            lane = self._lanes[frame.source_id] = self._lane(frame.source_id, None)
         with self._stats.time("plan"):
             is_cut = lane.planner.is_cut(frame)
             before = self._closing(lane) if is_cut else []

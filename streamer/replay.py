@@ -79,6 +79,10 @@ class Replay:
             FrameResult(one.frame, tuple(map(_annotation, self._read.popleft().faces)), one.is_searched) for one in some
         ]
 
+    def release(self) -> tuple[FrameResult, ...]:
+        """Return nothing: no frame waits."""
+        return ()
+
     def _of(self, frame: Frame) -> RecordedFrame:
         recorded = next(self._recorded, None)
         if recorded is None:

@@ -167,8 +167,14 @@ class LabelsSettings(Section):
     """Seconds between looks at who a face is, while that is unsure."""
     refresh_seconds: float = Field(default=3.0, ge=0, le=3600)
     """Seconds after which a face whose name is sure is looked at again."""
-    embeddings_per_frame: int = Field(default=32, ge=1, le=1000)
-    """Faces of one frame that are looked at, the longest waiting first: bounds what a crowd costs."""
+    embeddings_per_second: float = Field(default=60.0, ge=1, le=10_000)
+    """Looks at who faces are in one second of the stream, the longest waiting first: bounds what a crowd costs."""
+    look_ahead_seconds: float = Field(default=2.0, ge=0, le=60)
+    """In files, seconds for which frames wait at most (fewer where 40 MiB of pictures wait) until it is sure whom they
+    show, so that they carry the name that a face ends up with; 0: they do not wait."""
+    revive_seconds: float = Field(default=10.0, ge=0, le=3600)
+    """Seconds within which a face that left, or was cut away, goes on under its old track_id when it is back; it is
+    known again by its looks, so only with a gallery. 0: never."""
     min_face_pixels: int = Field(default=32, ge=12, le=4096)
     """Side in pixels from which a face is given a name and an emotion; smaller ones tell little."""
 

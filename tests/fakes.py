@@ -103,6 +103,9 @@ class ColourMatcher:
             answers.append(Identity(name, float(vector.max()), 0.99, 0.5))
         return answers
 
+    def candidates(self, embeddings: Float32) -> list[tuple[Identity, ...]]:
+        return [(answer,) if answer.name is not None else () for answer in self.match(embeddings)]
+
 
 class GreyEmotion:
     """An EmotionClassifier that is happy about red; counts its crops."""

@@ -248,7 +248,7 @@ class TestPictures:
             assert [face.track.track_id for face in result.annotations] == [1]
 
     def test_every_face_of_a_crowd_is_looked_at(self, annotator: ImageAnnotator, astronaut: UInt8) -> None:
-        """More than `labels.embeddings_per_frame` allows for one frame of a video."""
+        """More than `labels.embeddings_per_second` allows for one frame of a video."""
         face = cv2.resize(astronaut[20:220, 130:330], (100, 100), interpolation=cv2.INTER_AREA)
         found = annotator.annotate(np.tile(face, (6, 7, 1))).result.annotations
         assert len(found) > 36

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
+import lap
 import numpy as np
 
 from streamer.types import Float32, Identity, Track
@@ -14,6 +15,12 @@ _MOST_EVIDENCE = 6.0
 # From this size on a larger face says no more: the embedder's 150 px crop holds about 112 px of face, edge to edge.
 _FULL_SIZE_PIXELS = 112.0
 _LEAST_QUALITY = 0.05
+# Log-odds by which a rival must be better to take a name over: views of one person differ by about .02 in similarity,
+# which the default matcher takes for so much.
+_HOLDER_ADVANTAGE = 2.8
+# Who is seen goes before who is only predicted, whatever the odds.
+_UNSEEN_WEIGHT = 1e-3
+_LEAST_PROBABILITY = 0.51  # an answer that was given is likelier than not
 
 
 def view_quality(track: Track) -> float:
@@ -71,30 +78,62 @@ class TrackEvidence:
             raise ValueError("no view has been added")
         return np.asarray(self._sum / self._weight, np.float32)
 
+    def absorb(self, other: TrackEvidence) -> None:
+        """Take all views of another one's as if they had been added here."""
+        if other._sum is None:
+            return
+        weight = self._weight + other._weight
+        fading = min(1.0, _MOST_EVIDENCE / weight)
+        before = self._sum if self._sum is not None else np.zeros_like(other._sum)
+        self._sum = np.asarray(fading * (before + other._sum), np.float32)
+        self._weight = fading * weight
+        self.samples += other.samples
+        self.best_quality = max(self.best_quality, other.best_quality)
 
-def one_name_once(
-    identities: Sequence[Identity | None], advantages: Sequence[float] | None = None
-) -> list[Identity | None]:
-    """Leave each name to the face with the best claim to it; the others of that name become unknown.
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The names that one face of a frame could have.
+
+    Attributes:
+        answers: Named ones, the one it has come to first.
+        is_seen: It is in the picture, not only predicted to be there.
+        held: The name that it was given in the frame before.
+    """
+
+    answers: Sequence[Identity]
+    is_seen: bool = True
+    held: str | None = None
+
+    def strength(self, answer: Identity) -> float:
+        """Return how good a claim one of the answers is, above 0: in the main the logarithm of its odds."""
+        odds = np.clip(answer.probability, _LEAST_PROBABILITY, 1 - 1e-4)
+        value = float(np.log(odds / (1 - odds))) + (answer.similarity + 1) / 2
+        value += _HOLDER_ADVANTAGE if answer.name == self.held else 0.0
+        return value if self.is_seen else value * _UNSEEN_WEIGHT
+
+
+def each_name_once(claims: Sequence[Claim]) -> list[Identity | None]:
+    """Give every face of a frame a name of its own, so that the claims are as strong in total as they can be.
 
     Two faces of a frame cannot be one person, whatever the matcher says of each.
 
     Args:
-        identities: What the matcher says of each face of a frame.
-        advantages: Added to each face's similarity before claims are compared; None: nothing.
+        claims: Those of the faces.
+
+    Returns:
+        The answer for each face; None: all its names went to others.
     """
-    claims = [
-        (identity.similarity + advantage if identity is not None else 0.0)
-        for identity, advantage in zip(identities, advantages or [0.0] * len(identities), strict=True)
-    ]
-    holders: dict[str, int] = {}
-    for index, identity in enumerate(identities):
-        if identity is not None and identity.name is not None:
-            rival = holders.get(identity.name, index)
-            holders[identity.name] = index if claims[index] >= claims[rival] else rival
-    return [
-        identity
-        if identity is None or identity.name is None or holders[identity.name] == index
-        else replace(identity, name=None, probability=max(0.5, 1 - identity.probability))
-        for index, identity in enumerate(identities)
-    ]
+    names = sorted({answer.name for claim in claims for answer in claim.answers if answer.name is not None})
+    strengths = np.full((len(claims), len(names)), -1.0)
+    chosen: dict[tuple[int, int], Identity] = {}
+    for row, claim in enumerate(claims):
+        for answer in claim.answers:
+            if answer.name is not None and (row, column := names.index(answer.name)) not in chosen:
+                strengths[row, column], chosen[row, column] = claim.strength(answer), answer
+    if not names:
+        return [None] * len(claims)
+    # Jonker and Volgenant's algorithm; a claim of no strength is dearer than leaving face and name alone.
+    ceiling = float(strengths.max())
+    _, columns, _ = lap.lapjv(ceiling - strengths, extend_cost=True, cost_limit=ceiling)
+    return [chosen.get((row, int(column))) for row, column in enumerate(columns)]
