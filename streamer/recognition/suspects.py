@@ -61,6 +61,11 @@ class Suspicion:
         """Say whether a person's only two photos, (2, D), seem to be of different people."""
         return len(embeddings) == 2 and self._share(embeddings[0], embeddings[1]) >= _OUTLIER_SHARE
 
+    def differ(self, person: Person, other: Person) -> bool:
+        """Say whether two people's photos seem, as a whole, to be of different people."""
+        (first, second), _ = templates_of([person, other])
+        return self._share(first, second) >= _OUTLIER_SHARE
+
     def look_alikes(self, gallery: Gallery, names: frozenset[str]) -> list[Likeness]:
         """Return the photos of the people `names` that look more like another person of the gallery than like theirs.
 
