@@ -193,7 +193,8 @@ class Enrolment:
             digest = everybody.person(likeness.name).digests[likeness.photo]
             for photo in photos[likeness.name]:
                 if photo.face is not None and photo.digest == digest:
-                    photo.refuse(f"it looks like {likeness.other}, who is in the gallery")
+                    where = "in the gallery" if likeness.other in self.known.names else "enrolled at the same time"
+                    photo.refuse(f"it looks like {likeness.other}, who is {where}")
 
 
 def enrol_folder(
