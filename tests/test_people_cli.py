@@ -97,22 +97,24 @@ class TestImport:
         assert names() == (COLLINS, HOPPER, "Eve")
 
     def test_a_photo_of_somebody_else_among_a_persons_own_is_left_out(
-        self, enrolled: Path, astronaut: UInt8, capsys: pytest.CaptureFixture[str]
+        self, enrolled: Path, astronaut: UInt8, hopper: UInt8, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        write("mixed.png", variant(astronaut, 20))
-        assert people("add", HOPPER, "mixed.png") == 0
-        assert f"mixed.png: not used: it looks like somebody else than the other photos of {HOPPER}" in (
-            capsys.readouterr().out
-        )
-        assert len(load_gallery(GALLERY).person(HOPPER).embeddings) == 3
+        mixed, own = write("mixed.png", variant(astronaut, 20)), write("own.png", variant(hopper, 21))
+        assert people("add", HOPPER, mixed, own) == 0
+        out = capsys.readouterr().out
+        assert f"{HOPPER}: mixed.png: not used: it looks like {COLLINS}, who is in the gallery" in out
+        assert f"{HOPPER}: 1 enrolled, 1 not used" in out
+        assert load_gallery(GALLERY).person(HOPPER).sources == ("0.png", "1.png", "2.png", "own.png")
+        assert people("add", HOPPER, mixed) == 6, "nothing can be used"
 
     def test_prepared_crops_are_enrolled_as_the_photos_are(self, enrolled: Path) -> None:
-        assert people("prepare", "photos", "crops") == 0
+        prepare = ["people", "prepare", "photos", "crops"]
+        assert main(prepare) == 0
         assert sorted(path.name for path in Path("crops", HOPPER).iterdir()) == ["0.png", "1.png", "2.png"]
         assert main(["people", "import", "crops", "--gallery", "second"]) == 0
         for one, other in zip(load_gallery(GALLERY).people, load_gallery(Path("second")).people, strict=True):
             assert float((one.embeddings * other.embeddings).sum(axis=1).min()) > 0.97
-        assert people("prepare", "photos", "crops") == 6
+        assert main(prepare) == 6
 
     def test_names_are_text_wherever_they_come_from(
         self, tmp_path: Path, hopper: UInt8, capsys: pytest.CaptureFixture[str]

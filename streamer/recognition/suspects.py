@@ -22,6 +22,9 @@ from streamer.types import Float32
 _STRANGERS = 4000
 # A photo that a larger share of strangers would match as well is no picture of that person.
 _OUTLIER_SHARE = 0.1
+# Two people are hardly one where so many strangers are as like the one as the other is: so are all of 150 of LFW's pairs
+# of different people, and 4 of 150 of one.
+_DIFFERENT_SHARE = 0.01
 # As like anybody in the gallery as so few strangers are; the larger it is, the more like that takes.
 _LIKE_RATE = 0.005
 # Compared with a person's own template, for which the photo itself was left out, another one must be ahead by so much.
@@ -66,7 +69,7 @@ class Suspicion:
     def differ(self, person: Person, other: Person) -> bool:
         """Say whether two people's photos seem, as a whole, to be of different people."""
         (first, second), _ = templates_of([person, other])
-        return self._share(first, second) >= _OUTLIER_SHARE
+        return self._share(first, second) >= _DIFFERENT_SHARE
 
     def look_alikes(self, gallery: Gallery, names: frozenset[str]) -> list[Likeness]:
         """Return the photos of the people `names` that look more like another person of the gallery than like theirs.
