@@ -18,9 +18,9 @@ import pytest
 
 from streamer.cli import main
 from streamer.pictures import UInt8
-from streamer.recognition import import_journal
 from streamer.recognition.gallery import load_gallery
-from streamer.recognition.import_journal import JOURNAL_NAME
+from streamer.recognition.import_journal import JOURNAL_NAME, ImportJournal
+from streamer.recognition.photo_reader import PhotoFace, RefusedError
 from streamer.sources.synthetic import Actor, Scene
 from tests.drawn import photos_of, write_video
 from tests.recorded import Shown, frame_result, unit, write_results
@@ -236,12 +236,13 @@ class TestInterruption:
             assert _lines(journal) >= before + more
             before = _lines(journal)
         kept: list[str] = []
-        keep = import_journal.ImportJournal.keep
-        monkeypatch.setattr(
-            import_journal.ImportJournal,
-            "keep",
-            lambda self, digest, found: (kept.append(digest), keep(self, digest, found))[1],
-        )
+        keep = ImportJournal.keep
+
+        def counted(journal: ImportJournal, digest: str, found: PhotoFace | RefusedError) -> None:
+            kept.append(digest)
+            keep(journal, digest, found)
+
+        monkeypatch.setattr(ImportJournal, "keep", counted)
         assert people("import", many) == 0
         assert len(kept) in (50 - before, 51 - before), "a line may have been cut"
         assert load_gallery(GALLERY).photo_count == 50

@@ -22,8 +22,8 @@ from streamer.types import Float32
 _STRANGERS = 4000
 # A photo that a larger share of strangers would match as well is no picture of that person.
 _OUTLIER_SHARE = 0.1
-# Two people are hardly one where so many strangers are as like the one as the other is: so are all of 150 of LFW's pairs
-# of different people, and 4 of 150 of one.
+# Two people are hardly one where so many strangers are as like the one as the other is: so it is in all of 150 pairs of
+# different people of LFW, and in 4 of 150 of one.
 _DIFFERENT_SHARE = 0.01
 # As like anybody in the gallery as so few strangers are; the larger it is, the more like that takes.
 _LIKE_RATE = 0.005
