@@ -77,6 +77,7 @@ def enrol_into(
     if not choices.skip_unusable:
         check_all_enrolled(report)
     if not report.gallery.people:
+        journal.discard()
         return report, known
     return report, edit_gallery(path, embedder_id, lambda current: current.merged_with(report.gallery))
 
@@ -93,15 +94,16 @@ def photo_reader(models: build.Models, choices: EnrolmentChoices) -> PhotoReader
 
 
 def person_of(name: str, paths: Sequence[Path], config: Config, camera: int | None = None) -> PersonPhotos:
-    """Gather one person's pictures: photos, a picture every half second of a video, and the same from a camera.
+    """Gather one person's pictures: photos, those in folders, and a picture every half second of videos or a camera.
 
     Raises:
         GalleryError: The name is none, or there is nothing to gather.
         SourceError: A video or the camera cannot be read.
     """
     cleaned = clean_name(name)
-    photos = tuple(path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES)
-    stills = [still for path in paths if path not in photos for still in _stills_of(path, config)]
+    given = [inside for path in paths for inside in (find_pictures(path) if path.is_dir() else (path,))]
+    photos = tuple(path for path in given if path.suffix.lower() in PICTURE_SUFFIXES)
+    stills = [still for path in given if path not in photos for still in _stills_of(path, config)]
     if camera is not None:
         stills += _camera_stills(camera)
     if not photos and not stills:

@@ -178,7 +178,7 @@ class TestJudgement:
     ) -> None:
         save(tmp_path / "bob/b.png", ONE_FACE)
         save(tmp_path / "ana/a.png", picture)
-        with pytest.raises(GalleryError, match=rf"^ana: {reason} in a\.png; give a photo"):
+        with pytest.raises(GalleryError, match=rf"^ana: a\.png: {reason}; give a photo"):
             enrol(tmp_path)
 
     def test_all_reasons_are_given_in_one_line(self, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ class TestJudgement:
         with pytest.raises(GalleryError) as error:
             enrol(tmp_path)
         assert str(error.value).startswith(
-            "ana: no face found in a.png; no readable picture in b.jpg; no readable picture in c.jpg; give a photo"
+            "ana: a.png: no face found; b.jpg: no readable picture; c.jpg: no readable picture; give a photo"
         )
 
     def test_a_person_with_an_empty_folder_is_named(self, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ class TestJudgement:
         save(tmp_path / "ana/pair.png", photo((10, 40, 60), (100, 40, 80)))
         report = enrol(tmp_path)
         assert report.gallery.people[0].sources == ("a.png",)
-        assert report.photos[1].reason == "2 faces, and which is meant is not guessed: crop it to one"
+        assert report.photos[1].reason == "2 faces, and which is meant is not guessed: crop it to one, or add --largest"
 
     def test_a_small_face_in_the_background_is_nobodys_portrait(self, tmp_path: Path) -> None:
         save(tmp_path / "ana/a.png", photo((10, 40, 80), (150, 10, 30)))
@@ -298,5 +298,5 @@ class TestRealPhotos:
         source = shared_data / "celebrities" / "probes" / "kit_with_rose.jpg"
         (tmp_path / "kit").mkdir()
         (tmp_path / "kit" / "pair.jpg").write_bytes(source.read_bytes())
-        with pytest.raises(GalleryError, match=r"^kit: 2 faces, .*crop it to one in pair\.jpg"):
+        with pytest.raises(GalleryError, match=r"^kit: pair\.jpg: 2 faces, .*crop it to one"):
             enrol_folder(tmp_path, mtcnn(), dlib(), DLIB_ID)

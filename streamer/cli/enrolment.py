@@ -94,11 +94,14 @@ def _import_file(path: Path, config: Config) -> None:
 def add_person(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of a new person, or of one who gets more pictures.")],
     pictures: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PHOTO|VIDEO]...", help="Photos, and videos that show one person.")
+        list[Path] | None,
+        typer.Argument(metavar="[PHOTO|DIR|VIDEO]...", help="Photos, folders of them, and videos of them."),
     ] = None,
     camera: Annotated[
         int | None,
-        typer.Option("--camera", metavar="NUMBER", help="Look at the person in front of a camera for ten seconds."),
+        typer.Option(
+            "--camera", metavar="NUMBER", min=0, help="Look at the person in front of a camera for ten seconds."
+        ),
     ] = None,
     start: Annotated[
         float | None, typer.Option("--start", metavar="SECONDS", help="Where in the videos to start; default: 0.")

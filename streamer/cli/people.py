@@ -15,6 +15,7 @@ from streamer.errors import UsageError
 
 if TYPE_CHECKING:
     from streamer.config import Config
+    from streamer.recognition.people import Gallery
 
 app = typer.Typer(help="See and change who is known: enrol people, see what to expect of them, forget them.")
 app.command("import")(enrolment.import_people)
@@ -93,9 +94,28 @@ def merge(
         raise UsageError("people merge needs the name that stays and at least one other; see people list")
     config = _config(gallery, config_file, overrides)
     path = config.recognition.gallery_path
-    load_gallery(path, embedder_id(config))
+    before = load_gallery(path, embedder_id(config))
+    before.with_merged(names[0], names[1:])  # what is wrong with the names is told first
+    for other in _different(before, names):
+        typer.echo(
+            printable(
+                f"note: the photos of {other} look like somebody else than {names[0]}; if they are two people after "
+                f"all, forget {names[0]} and import the photos of both again"
+            )
+        )
     saved = edit_gallery(path, embedder_id(config), lambda current: current.with_merged(names[0], names[1:]))
     typer.echo(printable(f"{names[0]} has {len(saved.person(names[0]).embeddings)} photos now"))
+
+
+def _different(known: Gallery, names: list[str]) -> list[str]:
+    """Return which of the others do not look like the first."""
+    from streamer.recognition.suspects import Suspicion
+    from streamer.recognition.thresholds import knows_strangers, population_of
+
+    if not knows_strangers(known):
+        return []
+    suspicion, first = Suspicion(population_of(known)), known.person(names[0])
+    return [name for name in names[1:] if suspicion.differ(first, known.person(name))]
 
 
 @app.command("forget")
@@ -120,7 +140,8 @@ def forget_person(
     path = config.recognition.gallery_path
     if recordings is not None and not recordings.is_dir():
         raise UsageError(f"--from-recordings {recordings} is no folder; name the one that holds the results files")
-    vectors = load_gallery(path).person(name).embeddings
+    before = load_gallery(path)
+    vectors = before.person(name).embeddings
     left = forget(path, name)
     typer.echo(
         printable(
@@ -128,6 +149,10 @@ def forget_person(
             f"{len(left.people)} people remain"
         )
     )
+    gone = sum(len(person.look_alikes) for person in before.people if person.name in left.names)
+    gone -= sum(len(person.look_alikes) for person in left.people)
+    if gone:
+        typer.echo(printable(f"{gone} pictures of {name} that others were said not to be (people not) are gone, too"))
     if recordings is None:
         typer.echo("results files, videos, and files of people export are as they were; see --from-recordings")
         return

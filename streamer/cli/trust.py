@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamer.cli.enrolment import Largest, face_chooser
 from streamer.cli.options import AsJson, BackendName, ConfigFile, DeviceName, GalleryFolder, Overrides, Overwrite
 from streamer.cli.output import print_table, printable
 from streamer.cli.steps import steps
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from streamer.config import Config
     from streamer.recognition.expectations import PersonExpectation
     from streamer.recognition.gallery import Gallery
+    from streamer.recognition.photo_reader import ChooseFace
     from streamer.types import Float32
 
 MOST_ROWS = 30
@@ -173,6 +175,7 @@ def not_person(
             "--track", metavar="RESULTS:ID", help="A track of a results file made with --keep-embeddings, in its place."
         ),
     ] = None,
+    largest: Largest = False,
     gallery: GalleryFolder = None,
     config_file: ConfigFile = None,
     overrides: Overrides = None,
@@ -187,7 +190,7 @@ def not_person(
     config = load_config(config_file, overrides or (), flags={"recognition.gallery": gallery})
     path = config.recognition.gallery_path
     person = load_gallery(path, embedder_id(config)).person(name)
-    vector, source = _look_alike(config, photo, track)
+    vector, source = _look_alike(config, photo, track, face_chooser(largest))
     edit_gallery(
         path,
         embedder_id(config),
@@ -204,14 +207,12 @@ def not_person(
         )
 
 
-def _look_alike(config: Config, photo: Path | None, track: str | None) -> tuple[Float32, str]:
+def _look_alike(config: Config, photo: Path | None, track: str | None, choose: ChooseFace) -> tuple[Float32, str]:
     """Return the vector of who is not somebody, and what to call where it comes from."""
     from streamer.enrolling import look_alike_of_photo, look_alike_of_track
 
     if photo is not None:
-        from streamer.cli.enrolment import face_chooser
-
-        return look_alike_of_photo(config, photo, face_chooser(False)), photo.name
+        return look_alike_of_photo(config, photo, choose), photo.name
     assert track is not None
     results, _, number = track.rpartition(":")
     if not results or not number.isdecimal():

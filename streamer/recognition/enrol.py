@@ -162,17 +162,18 @@ class Enrolment:
         return photos
 
     def _look_at(self, photo: _Photo, name: str) -> None:
-        if photo.still is not None:
-            photo.face = self.reader.face_in(photo.path, photo.still.picture)
-            photo.digest = hashlib.sha256(photo.still.picture.bgr().tobytes()).hexdigest()
-            return
-        photo.digest = digest_of(photo.path)
+        still = photo.still
+        photo.digest = digest_of(photo.path) if still is None else _digest_of_still(still)
         owner = self._owners.get(photo.digest)
         if owner is not None and owner != name:
             raise RefusedError(f"it is enrolled as {owner} already")
         photo.is_known = owner is not None
-        if not photo.is_known:
+        if photo.is_known:
+            return
+        if still is None:
             photo.face = self.reader.read(photo.path, photo.digest, self.memory)
+        else:
+            photo.face = self.reader.face_in(photo.path, still.picture)
 
     def _refuse_outliers(self, name: str, photos: Sequence[_Photo], suspicion: Suspicion) -> list[str]:
         """Refuse the photos of other people among one's own; return a note where it is unclear which those are."""
@@ -196,7 +197,8 @@ class Enrolment:
             digest = everybody.person(likeness.name).digests[likeness.photo]
             for photo in photos[likeness.name]:
                 if photo.face is not None and photo.digest == digest:
-                    photo.refuse(f"it looks like {likeness.other}, who is in the gallery")
+                    where = "in the gallery" if likeness.other in self.known.names else "enrolled at the same time"
+                    photo.refuse(f"it looks like {likeness.other}, who is {where}")
 
 
 def enrol_folder(
@@ -231,7 +233,8 @@ def check_all_enrolled(report: EnrolmentReport) -> None:
         others = f" (and {len(report.failed) - 1} more people)" if len(report.failed) > 1 else ""
         name, reasons = next(iter(report.failed.items()))
         raise GalleryError(
-            f"{name}{others}: {reasons}; give a photo in which the face is seen from the front, or leave the person out"
+            f"{name}{others}: {reasons}; give a photo in which the face is seen from the front, or leave the person "
+            "out; what is only doubtful is taken with --accept-doubtful"
         )
 
 
@@ -263,10 +266,14 @@ def _person(name: str, photos: Sequence[_Photo]) -> Person | None:
     )
 
 
+def _digest_of_still(still: Still) -> str:
+    return hashlib.sha256(still.picture.bgr().tobytes()).hexdigest()
+
+
 def _is_known(photos: Sequence[_Photo]) -> bool:
     return any(photo.is_known for photo in photos)
 
 
 def _reasons(photos: Sequence[_Photo]) -> str:
-    reasons = [f"{photo.reason} in {printable(photo.path.name)}" for photo in photos if photo.reason is not None]
+    reasons = [f"{printable(photo.path.name)}: {photo.reason}" for photo in photos if photo.reason is not None]
     return "; ".join(reasons[:10]) or "no photo in the folder"

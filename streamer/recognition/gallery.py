@@ -9,6 +9,7 @@ private to the user, for they are biometric data.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -21,7 +22,8 @@ from streamer.errors import GalleryError, printable
 from streamer.recognition import gallery_format as form
 from streamer.recognition.import_journal import JOURNAL_NAME
 from streamer.recognition.people import EmbedderId, Gallery, Person, check_embedder, clean_name
-from streamer.recognition.thresholds import calibrated
+from streamer.recognition.private_file import write_private
+from streamer.recognition.thresholds import calibrated, without_look_alikes_of
 
 __all__ = ["EmbedderId", "Gallery", "Person", "clean_name", "edit_gallery", "forget", "load_gallery", "load_or_empty"]
 
@@ -93,6 +95,8 @@ def edit_gallery(
 def forget(path: Path, name: str, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Gallery:
     """Remove a person and every copy of the vectors from a gallery, and verify that none is left.
 
+    What was said of others not to be them goes, too, where it looks like them: it is a vector of theirs.
+
     It works whichever net made the gallery. On the disk itself the bytes stay until they are overwritten.
 
     Raises:
@@ -101,18 +105,21 @@ def forget(path: Path, name: str, *, lock_timeout_seconds: float = LOCK_TIMEOUT_
     load_gallery(path)
     with _locked(path, lock_timeout_seconds):
         before = load_gallery(path)
-        after = calibrated(before.without_person(name))
         person = before.person(name)
+        after = calibrated(without_look_alikes_of(person, before.without_person(name)))
         _save(path, after)
-        _verify_forgotten(path, person, after)
+        _verify_forgotten(path, person, _traces(before) - _traces(after))
     return after
 
 
-def _verify_forgotten(path: Path, person: Person, after: Gallery) -> None:
-    kept = {row.tobytes() for other in after.people for row in other.embeddings}
-    kept |= {thumbnail for other in after.people for thumbnail in other.thumbnails}
-    theirs = [*(row.tobytes() for row in person.embeddings), *filter(None, person.thumbnails)]
-    traces = [trace for trace in theirs if trace not in kept]
+def _traces(gallery: Gallery) -> frozenset[bytes]:
+    """Return all vectors and thumbnails as they stand in files: as they are, and as an import's journal has them."""
+    vectors = {row.tobytes() for person in gallery.people for row in (*person.embeddings, *person.look_alikes)}
+    pictures = {thumbnail for person in gallery.people for thumbnail in person.thumbnails if thumbnail}
+    return frozenset(vectors | pictures | {base64.b64encode(trace) for trace in vectors | pictures})
+
+
+def _verify_forgotten(path: Path, person: Person, traces: frozenset[bytes]) -> None:
     for entry in _entries(path):
         if entry.name == LOCK_NAME or not entry.is_file():
             continue
@@ -146,9 +153,9 @@ def _save(path: Path, gallery: Gallery) -> None:
     name = form.vectors_name(content) if content is not None else None
     try:
         if content is not None and name is not None:
-            _replace(path / name, content)
+            write_private(path / name, content)
             _sync_folder(path)  # the vectors' name must be on the disk before the index that names it
-        _replace(path / INDEX_NAME, form.serialise_index(gallery, content))
+        write_private(path / INDEX_NAME, form.serialise_index(gallery, content))
     except OSError as error:
         # The new vectors, if they got that far, are named by nobody; the old gallery stands.
         with contextlib.suppress(GalleryError, OSError):
@@ -187,21 +194,6 @@ def _exists(path: Path) -> bool:
             f"the gallery {printable(path)} cannot be read ({error.strerror}); give a folder of your own"
         ) from error
     return True
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` under `path` in one step, private; the folder is not synchronised. Raises OSError."""
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _remove_leftovers(path: Path, vectors_name: str | None) -> None:

@@ -62,6 +62,13 @@ class ImportJournal:
     ) -> None:
         self._file.close()
 
+    def discard(self) -> None:
+        """Remove the file: there is nothing to go on with. Raises GalleryError where it cannot be removed."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def __len__(self) -> int:
         return len(self._known)
 

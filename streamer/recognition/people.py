@@ -18,7 +18,7 @@ from streamer.types import Float32
 
 MAX_NAME_CHARACTERS = 200
 # Two vectors of one person more alike than this come from one picture; different pictures of LFW stay below .998.
-_SAME_PICTURE_SIMILARITY = 0.9999
+SAME_PICTURE_SIMILARITY = 0.9999
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Control characters, lone surrogates (bytes of a file name that are no text) and line ends have no place in one line.
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -106,7 +106,7 @@ class Person:
 
     def with_photos(self, other: Person) -> Person:
         """Return this person with another's photos added; a picture that is here already is not added again."""
-        is_new = (other.embeddings @ self.embeddings.T).max(axis=1) < _SAME_PICTURE_SIMILARITY
+        is_new = (other.embeddings @ self.embeddings.T).max(axis=1) < SAME_PICTURE_SIMILARITY
         more = other.photos_where(is_new)
         return self._joined(more) if more is not None else self._with_look_alikes_of(other)
 
@@ -126,6 +126,11 @@ class Person:
         """Return this person with the (D,) unit vector of somebody who is said not to be them."""
         vectors = np.concatenate([self.look_alikes, vector[None]])
         return replace(self, look_alikes=vectors, look_alike_sources=(*self.look_alike_sources, source))
+
+    def without_look_alikes(self, chosen: npt.NDArray[np.bool_]) -> Person:
+        """Return this person without the look-alikes of an (M,) mask."""
+        sources = tuple(compress(self.look_alike_sources, ~chosen))
+        return replace(self, look_alikes=self.look_alikes[~chosen], look_alike_sources=sources)
 
     def photos_like(self, vector: Float32) -> int:
         """Return how many photos are more like a (D,) unit vector than like the mean of the others."""
@@ -270,12 +275,17 @@ class Gallery:
         return self._of(person for person in self.people if person is not gone)
 
     def merged_with(self, other: Gallery) -> Gallery:
-        """Return this gallery with all people of another added. Raises GalleryError where another net made that one."""
+        """Return this gallery with all people of another added; of strangers it knows what this one does, if anything.
+
+        Raises:
+            GalleryError: Another net made the other gallery.
+        """
         check_embedder(other.embedder, self.embedder, "the gallery to be added")
         merged = {person.name: person for person in self.people}
         for person in other.people:
             merged[person.name] = merged[person.name].with_photos(person) if person.name in merged else person
-        return self._of(merged.values())
+        together = self._of(merged.values())
+        return together if self.strangers is not None else replace(together, strangers=other.strangers)
 
 
 def check_embedder(found: EmbedderId, wanted: EmbedderId, what: str) -> None:

@@ -115,7 +115,9 @@ class PhotoReader:
             raise RefusedError(f"only a face of {sides.max():.0f} px, under {MIN_FACE_PIXELS:.0f}")
         chosen = 0 if len(faces) == 1 else self._choose(path, faces)
         if chosen is None:
-            raise RefusedError(f"{len(faces)} faces, and which is meant is not guessed: crop it to one")
+            raise RefusedError(
+                f"{len(faces)} faces, and which is meant is not guessed: crop it to one, or add --largest"
+            )
         landmarks = steady_landmarks(picture, faces, chosen, self._detector)
         crop = self._embedder.crop(picture, landmarks)
         fault = None if self._accept_faults else fault_of(crop, landmarks)
@@ -135,6 +137,8 @@ def open_photo(path: Path) -> BgrPicture:
 def digest_of(path: Path) -> str:
     """Return the sha256 of a file. Raises RefusedError where it cannot be read."""
     try:
+        if not path.exists():
+            raise RefusedError("there is no such file")
         if not path.is_file():  # a pipe would be waited for without end
             raise RefusedError("no readable picture")
         with path.open("rb") as file:

@@ -1,11 +1,12 @@
 """One file with some people of a gallery, to be carried to another: what gallery.json holds, then the vectors file.
 
-The first line is the index, as one line of JSON; the rest is a safetensors file whose sha256 stands in that line.
+The first line is the sha256 of all that follows, so that a letter changed in a name is found, too; the second is the
+index, as one line of JSON; the rest is a safetensors file.
 """
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -15,9 +16,10 @@ from pathlib import Path
 from streamer.errors import GalleryError, printable
 from streamer.recognition import gallery_format as form
 from streamer.recognition.people import Gallery
+from streamer.recognition.private_file import write_private
 
 SUFFIX = ".people"
-_MAX_INDEX_BYTES = 256 * 2**20
+_CHECKSUM_BYTES = 65
 _MAX_BYTES = 6 * 2**30
 
 
@@ -44,17 +46,10 @@ def export_people(gallery: Gallery, names: Sequence[str], path: Path, *, overwri
         raise GalleryError(f"{printable(path)} exists already; name another file, or add --overwrite")
     vectors = form.serialise_vectors(chosen) or b""
     index = json.dumps(json.loads(form.serialise_index(chosen, vectors)), ensure_ascii=True)
-    part = path.with_name(f"{path.name}.part")
+    content = index.encode() + b"\n" + vectors
     try:
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(index.encode() + b"\n" + vectors)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_private(path, _checksum(content) + content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise GalleryError(f"{printable(path)} cannot be written ({error.strerror}); name another place") from error
     return chosen
 
@@ -71,12 +66,18 @@ def read_people(path: Path) -> Gallery:
                 raise GalleryError(
                     f"{printable(path)} is too large for exported people; give what `people export` wrote"
                 )
-            first, vectors = file.readline(_MAX_INDEX_BYTES), file.read()
+            checksum, content = file.readline(_CHECKSUM_BYTES), file.read()
     except OSError as error:
         raise GalleryError(f"{printable(path)} cannot be read ({error.strerror}); check the name") from error
+    damaged = GalleryError(f"{printable(path)} is damaged, or not what `people export` wrote; export the people again")
+    if checksum != _checksum(content):
+        raise damaged
+    index, _, vectors = content.partition(b"\n")
     try:
-        return form.assemble(form.parse_index(first, path), vectors or None, path)
+        return form.assemble(form.parse_index(index, path), vectors or None, path)
     except GalleryError as error:
-        raise GalleryError(
-            f"{printable(path)} is damaged, or not what `people export` wrote; export the people again"
-        ) from error
+        raise damaged from error
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode() + b"\n"

@@ -7,21 +7,26 @@ photos resemble the mean of the others less than a tenth of all strangers do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from streamer.recognition.calibration import allowances
 from streamer.recognition.people import Gallery, Person
 from streamer.recognition.population import Population
-from streamer.recognition.thresholds import templates_of
+from streamer.recognition.thresholds import calibration_for, templates_of
 from streamer.types import Float32
 
 _STRANGERS = 4000
 # A photo that a larger share of strangers would match as well is no picture of that person.
 _OUTLIER_SHARE = 0.1
-# As like somebody as hardly any stranger is.
-_LIKE_SHARE = 0.002
+# Two people are hardly one where so many strangers are as like the one as the other is: so it is in all of 150 pairs of
+# different people of LFW, and in 4 of 150 of one.
+_DIFFERENT_SHARE = 0.01
+# As like anybody in the gallery as so few strangers are; the larger it is, the more like that takes.
+_LIKE_RATE = 0.005
 # Compared with a person's own template, for which the photo itself was left out, another one must be ahead by so much.
 _AHEAD = 0.006
 _FEWEST_TO_JUDGE = 3
@@ -61,6 +66,11 @@ class Suspicion:
         """Say whether a person's only two photos, (2, D), seem to be of different people."""
         return len(embeddings) == 2 and self._share(embeddings[0], embeddings[1]) >= _OUTLIER_SHARE
 
+    def differ(self, person: Person, other: Person) -> bool:
+        """Say whether two people's photos seem, as a whole, to be of different people."""
+        (first, second), _ = templates_of([person, other])
+        return self._share(first, second) >= _DIFFERENT_SHARE
+
     def look_alikes(self, gallery: Gallery, names: frozenset[str]) -> list[Likeness]:
         """Return the photos of the people `names` that look more like another person of the gallery than like theirs.
 
@@ -68,28 +78,29 @@ class Suspicion:
         """
         if len(gallery.people) < 2:
             return []
-        templates, _ = templates_of(gallery.people)
-        found = []
-        for index, person in enumerate(gallery.people):
-            if person.name in names:
-                found += self._look_alikes_of(index, person, gallery, templates)
-        return found
-
-    def _look_alikes_of(self, index: int, person: Person, gallery: Gallery, templates: Float32) -> list[Likeness]:
-        similarities = person.embeddings @ templates.T
-        own = [_own_similarity(person.embeddings, photo) for photo in range(len(person.embeddings))]
-        similarities[:, index] = -1
-        nearest = similarities.argmax(axis=1)
+        templates, counts = templates_of(gallery.people)
+        threshold = calibration_for(templates, counts, gallery).threshold(_LIKE_RATE)
+        thresholds = np.asarray(threshold - allowances(counts), np.float32)
         return [
             Likeness(person.name, photo, gallery.people[other].name)
-            for photo, other in enumerate(nearest.tolist())
-            if similarities[photo, other] > own[photo] + _AHEAD
-            and self._share(templates[other], person.embeddings[photo]) < _LIKE_SHARE
+            for index, person in enumerate(gallery.people)
+            if person.name in names
+            for photo, other in _nearest_others(index, person, templates, thresholds)
         ]
 
     def _share(self, template: Float32, vector: Float32) -> float:
         """Return what share of strangers is as like a template as a vector is."""
         return float(np.mean(self._strangers @ template >= float(template @ vector)))
+
+
+def _nearest_others(index: int, person: Person, templates: Float32, thresholds: Float32) -> Iterator[tuple[int, int]]:
+    """Yield which photos of the person `index` look more like another one, and like which."""
+    similarities = person.embeddings @ templates.T
+    similarities[:, index] = -1
+    for photo, other in enumerate((similarities - thresholds).argmax(axis=1).tolist()):
+        similarity = similarities[photo, other]
+        if similarity >= thresholds[other] and similarity > _own_similarity(person.embeddings, photo) + _AHEAD:
+            yield photo, other
 
 
 def _own_similarity(embeddings: Float32, photo: int) -> float:

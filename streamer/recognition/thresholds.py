@@ -11,7 +11,7 @@ import numpy.typing as npt
 from streamer.errors import GalleryError
 from streamer.recognition import calibration
 from streamer.recognition.calibration import Calibration
-from streamer.recognition.people import Gallery, Person, Strangers
+from streamer.recognition.people import SAME_PICTURE_SIMILARITY, Gallery, Person, Strangers
 from streamer.recognition.population import Population, dlib_population
 from streamer.recognition.population_fit import FEWEST_PEOPLE, fit_population
 from streamer.types import Float32
@@ -53,6 +53,26 @@ def calibrated(gallery: Gallery) -> Gallery:
     if gallery.calibration is not None or not gallery.people or not knows_strangers(gallery):
         return gallery
     return replace(gallery, calibration=calibration_of(gallery))
+
+
+def without_look_alikes_of(person: Person, gallery: Gallery) -> Gallery:
+    """Return a gallery in which nobody's look-alike is a picture of a person who is not in it.
+
+    That is the same picture, or one that would be given their name if they were alone in the gallery.
+    """
+    if not any(len(other.look_alikes) for other in gallery.people):
+        return gallery
+    template, counts = templates_of([person])
+    threshold = np.inf
+    if knows_strangers(gallery):
+        alone = calibration_for(template, counts, gallery)
+        threshold = alone.threshold(calibration.DEFAULT_FALSE_ACCEPT_RATE) - calibration.allowance(int(counts[0]))
+    for other in gallery.people:
+        likeness = (other.look_alikes @ person.embeddings.T).max(axis=1)
+        is_theirs = (likeness >= SAME_PICTURE_SIMILARITY) | (other.look_alikes @ template[0] >= threshold)
+        if is_theirs.any():
+            gallery = gallery.with_replaced(other.name, other.without_look_alikes(is_theirs))
+    return gallery
 
 
 def with_strangers(gallery: Gallery, vectors: Float32) -> Gallery:
