@@ -194,11 +194,16 @@ def build_matcher(config: Config, gallery: Gallery) -> Matcher:
 
 
 def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunStats | None = None) -> TrackLabeller:
-    """Return the labeller; with an empty gallery nobody is assessed, so nobody is called unknown."""
-    recognition = models.trained()
-    if recognition is None and (gallery.people or config.sinks.keep_embeddings):
-        recognition = Recognition(models.embedder, build_matcher(config, gallery) if gallery.people else None)
-    policy = LabelPolicy(
+    """Return the labeller of videos; with an empty gallery nobody is assessed, so nobody is called unknown."""
+    policy = _label_policy(config)
+    if config.recognition.matcher_file is not None:
+        # Those matchers' probabilities seldom come near 1.
+        policy = replace(policy, certain_probability=0.0)
+    return _labeller(config, models, gallery, policy, stats)
+
+
+def _label_policy(config: Config) -> LabelPolicy:
+    return LabelPolicy(
         embed_every_seconds=config.labels.embed_every_seconds,
         refresh_seconds=config.labels.refresh_seconds,
         min_face_pixels=config.labels.min_face_pixels,
@@ -210,6 +215,14 @@ def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunS
         left_after_seconds=config.tracker.max_lost_seconds,
         keep_looks=config.sinks.keep_embeddings,
     )
+
+
+def _labeller(
+    config: Config, models: Models, gallery: Gallery, policy: LabelPolicy, stats: RunStats | None
+) -> TrackLabeller:
+    recognition = models.trained()
+    if recognition is None and (gallery.people or config.sinks.keep_embeddings):
+        recognition = Recognition(models.embedder, build_matcher(config, gallery) if gallery.people else None)
     if recognition is not None and not isinstance(recognition.embedder, DlibEmbedder):
         # How alike two views of one person are to another net has not been measured.
         policy = replace(policy, same_similarity=None)
@@ -259,6 +272,7 @@ def build_pipeline(
     models: Models | None = None,
     detector: Detector | None = None,
     stats: RunStats | None = None,
+    labeller: TrackLabeller | None = None,
 ) -> Pipeline:
     """Return the pipeline of a configuration.
 
@@ -268,6 +282,7 @@ def build_pipeline(
         models: Nets that are loaded already; None: load them.
         detector: Any object with a detector's methods, in place of the configured one.
         stats: Where the stages' times go.
+        labeller: In place of the one for videos.
     """
     stats = stats if stats is not None else RunStats()
     models = models if models is not None else Models(config, stats)
@@ -275,7 +290,7 @@ def build_pipeline(
     return Pipeline(
         detector,
         partial(build_tracker, config),
-        build_labeller(config, models, gallery, stats),
+        labeller if labeller is not None else build_labeller(config, models, gallery, stats),
         scans=scan_policy(config, _LIVE_SCAN_SECONDS, can_wait=False),
         waiting_scans=scan_policy(config, _FILE_SCAN_SECONDS, can_wait=True),
         make_follower=partial(build_follower, config, detector, stats),
@@ -288,7 +303,10 @@ def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pi
     tracker = config.tracker.model_copy(update={"detect_every_seconds": 0.0})
     labels = config.labels.model_copy(update={"embeddings_per_second": 2.0 * _MOST_FACES_A_PHOTO})
     config = config.model_copy(update={"tracker": tracker, "labels": labels})
-    return build_pipeline(config, gallery, models=models, detector=models.photo_detector())
+    # There is only one look at a face.
+    policy = replace(_label_policy(config), certain_probability=0.0)
+    labeller = _labeller(config, models, gallery, policy, None)
+    return build_pipeline(config, gallery, models=models, detector=models.photo_detector(), labeller=labeller)
 
 
 def build_annotator(config: Config) -> Annotator:

@@ -16,13 +16,12 @@ class LabelPolicy:
         recheck_seconds: The same after a look that said somebody else stands there.
         sure_probability: From here on an answer is sure, once it rests on `sure_samples` views.
         sure_samples: See there; of a name.
+        certain_probability: A name that rests on fewer views must be so probable.
         unknown_samples: The same of "unknown": half a face is nobody's, and the first views of one are often such.
-        unknown_samples: int = 5
-    looks_to_rename: So many looks in a row at somebody else end what was known of a track.
+        looks_to_rename: So many looks in a row at somebody else end what was known of a track.
         looks_to_unname: The same for looks at somebody who resembles the track's face, but is nobody in the gallery.
         takeover_seconds: They must last so long, unless the face was away or changed from one frame to the next.
-        takeover_seconds: float = 0.3
-    better_quality: A view better by this factor than the best so far is embedded early.
+        better_quality: A view better by this factor than the best so far is embedded early.
         absence_seconds: A face back after so long is embedded at once: somebody else may stand there.
         merge_iou: Two faces whose boxes overlap by so much may have changed places when they come apart.
         same_similarity: From this cosine on two faces are one person, whatever their names; None: the embedder's scale
@@ -45,6 +44,7 @@ class LabelPolicy:
     recheck_seconds: float = 0.04
     sure_probability: float = 0.9
     sure_samples: int = 3
+    certain_probability: float = 0.9
     unknown_samples: int = 5
     looks_to_rename: int = 2
     looks_to_unname: int = 3

@@ -210,9 +210,9 @@ class TrackLabeller:
 
         A name that rests on few looks must be all but certain: until then it is nobody's.
         """
-        is_certain = answer.probability >= self.policy.sure_probability
-        is_sure = is_certain and answer.samples >= self.policy.sure_samples
-        if answer.name is not None and answer.samples < self.policy.sure_samples and not is_certain:
+        has_few_looks = answer.samples < self.policy.sure_samples
+        is_sure = answer.probability >= self.policy.sure_probability and not has_few_looks
+        if answer.name is not None and has_few_looks and answer.probability < self.policy.certain_probability:
             answer = replace(answer, name=None, probability=max(0.5, 1 - answer.probability))
         if dossier.identity is not None and answer.name != dossier.name and not is_sure:
             dossier.doubts += 1

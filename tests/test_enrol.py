@@ -48,13 +48,13 @@ class SquareDetector:
         *,
         min_face_pixels: float | None = None,
     ) -> list[Faces]:
+        self.longest_side = max(self.longest_side, *(max(picture.width, picture.height) for picture in pictures))
         return [self._faces(picture) for picture in pictures]
 
     def refine(self, pictures: Sequence[Picture], boxes: Sequence[Float32]) -> list[Faces]:
         return [self._faces(picture) for picture in pictures]
 
     def _faces(self, picture: Picture) -> Faces:
-        self.longest_side = max(self.longest_side, picture.width, picture.height)
         yellow = np.abs(picture.bgr().astype(int) - FACE_COLOUR).max(axis=2) < 60
         _, _, stats, _ = cv2.connectedComponentsWithStats(yellow.astype(np.uint8))
         boxes = [

@@ -417,7 +417,8 @@ class TestPeople:
         (tmp_path / "bad" / "Ben").mkdir(parents=True)
         (tmp_path / "bad" / "Ben" / "note.jpg").write_text("no picture")
         assert streamer("people", "import", "bad", "--gallery", "g") == 6
-        assert {path: path.read_bytes() for path in Path("g").iterdir()} == before
+        journal = Path("g/import.journal")  # what was read need not be read again
+        assert {path: path.read_bytes() for path in Path("g").iterdir() if path != journal} == before
 
     def test_people_of_process_leave_the_gallery_alone(self, clip: Path, photos: Path, tmp_path: Path) -> None:
         options = ["--people", photos, "--no-video", "--results", "o.jsonl", "--end", "0.2"]
