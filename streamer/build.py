@@ -57,6 +57,9 @@ _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
 _FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
 _MOST_FACES_A_PHOTO = 1000
+# Of strangers looked at four to six times in different pictures up to twice as many were ever accepted as at the first
+# look (calibration.py), so each look may accept half of what the whole track may.
+_CHANCES_OF_A_TRACK = 2.0
 _PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
 
 
@@ -179,16 +182,25 @@ def known_people(config: Config) -> Gallery:
 
 
 def build_matcher(config: Config, gallery: Gallery) -> Matcher:
-    """Return the matcher over a gallery.
+    """Return the matcher over a gallery for single looks at faces.
 
     Raises:
         GalleryError: How alike strangers are to the embedder is not known, and no threshold is set.
     """
+    return _matcher(config, gallery, config.recognition.false_accept_rate)
+
+
+def build_track_matcher(config: Config, gallery: Gallery) -> Matcher:
+    """Return the matcher for tracks, which are looked at again and again; raises as `build_matcher` does."""
+    return _matcher(config, gallery, config.recognition.false_accept_rate / _CHANCES_OF_A_TRACK)
+
+
+def _matcher(config: Config, gallery: Gallery, false_accept_rate: float) -> Matcher:
     settings = config.recognition
     make = KnnMatcher if settings.matcher == "knn" else CosineMatcher
     return make(
         gallery,
-        false_accept_rate=settings.false_accept_rate,
+        false_accept_rate=false_accept_rate,
         similarity_threshold=settings.similarity_threshold,
     )
 
@@ -199,7 +211,8 @@ def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunS
     if config.recognition.matcher_file is not None:
         # Those matchers' probabilities seldom come near 1.
         policy = replace(policy, certain_probability=0.0)
-    return _labeller(config, models, gallery, policy, stats)
+    matcher = build_track_matcher(config, gallery) if gallery.people else None
+    return _labeller(config, models, matcher, policy, stats)
 
 
 def _label_policy(config: Config) -> LabelPolicy:
@@ -218,11 +231,11 @@ def _label_policy(config: Config) -> LabelPolicy:
 
 
 def _labeller(
-    config: Config, models: Models, gallery: Gallery, policy: LabelPolicy, stats: RunStats | None
+    config: Config, models: Models, matcher: Matcher | None, policy: LabelPolicy, stats: RunStats | None
 ) -> TrackLabeller:
     recognition = models.trained()
-    if recognition is None and (gallery.people or config.sinks.keep_embeddings):
-        recognition = Recognition(models.embedder, build_matcher(config, gallery) if gallery.people else None)
+    if recognition is None and (matcher is not None or config.sinks.keep_embeddings):
+        recognition = Recognition(models.embedder, matcher)
     if recognition is not None and not isinstance(recognition.embedder, DlibEmbedder):
         # How alike two views of one person are to another net has not been measured.
         policy = replace(policy, same_similarity=None)
@@ -305,7 +318,8 @@ def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pi
     config = config.model_copy(update={"tracker": tracker, "labels": labels})
     # There is only one look at a face.
     policy = replace(_label_policy(config), certain_probability=0.0)
-    labeller = _labeller(config, models, gallery, policy, None)
+    matcher = build_matcher(config, gallery) if gallery.people else None
+    labeller = _labeller(config, models, matcher, policy, None)
     return build_pipeline(config, gallery, models=models, detector=models.photo_detector(), labeller=labeller)
 
 

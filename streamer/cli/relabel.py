@@ -56,11 +56,11 @@ def relabel(
 
 def _relabel_all(config: Config, paths: Sequence[Path], targets: Sequence[Path | None]) -> int:
     """Do file after file; a bad one does not keep the others from being done. Return the exit code."""
-    from streamer.build import build_matcher, open_gallery
+    from streamer.build import build_track_matcher, open_gallery
     from streamer.relabelling import relabel as relabel_file
 
     known = open_gallery(config)
-    matcher = build_matcher(config, known)
+    matcher = build_track_matcher(config, known)
     code = 0
     for path, target in zip(paths, targets, strict=True):
         try:
