@@ -66,4 +66,4 @@ class LabelPolicy:
     emotion_smoothing_seconds: float = 0.5
     left_after_seconds: float = 1.0
     look_ahead_seconds: float = 2.0
-    look_ahead_bytes: int = 40 * 2**20
+    look_ahead_bytes: int = 24 * 2**20

@@ -170,7 +170,7 @@ class LabelsSettings(Section):
     embeddings_per_second: float = Field(default=60.0, ge=1, le=10_000)
     """Looks at who faces are in one second of the stream, the longest waiting first: bounds what a crowd costs."""
     look_ahead_seconds: float = Field(default=2.0, ge=0, le=60)
-    """In files, seconds for which frames wait at most (fewer where 40 MiB of pictures wait) until it is sure whom they
+    """In files, seconds for which frames wait at most (fewer where 24 MiB of pictures wait) until it is sure whom they
     show, so that they carry the name that a face ends up with; 0: they do not wait."""
     revive_seconds: float = Field(default=10.0, ge=0, le=3600)
     """Seconds within which a face that left, or was cut away, goes on under its old track_id when it is back; it is
