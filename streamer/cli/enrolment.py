@@ -87,7 +87,7 @@ def _import_file(path: Path, config: Config) -> None:
         config.recognition.gallery_path, embedder_id(config), lambda current: current.merged_with(brought)
     )
     for person in brought.people:
-        typer.echo(printable(f"{person.name}: {len(person.embeddings)} photos in the file"))
+        typer.echo(printable(f"{person.name}: photos in the file: {len(person.embeddings)}"))
     _print_total(saved, config)
 
 

@@ -161,7 +161,7 @@ def forget_person(
     report = forget_in_recordings(recordings, name, vectors=vectors, gallery=path)
     typer.echo(
         printable(
-            f"{report.tracks} tracks of theirs are out of {len(report.changed)} of {report.searched} results files "
+            f"tracks of theirs: {report.tracks}; gone from {len(report.changed)} of {report.searched} results files "
             f"in {recordings}, each read again; videos show what was drawn: process --redraw draws them anew"
         )
     )
