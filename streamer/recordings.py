@@ -69,14 +69,6 @@ def read_lines(path: Path) -> Iterator[Line]:
         yield Line(raw, fields, record)
 
 
-def read_header(path: Path) -> RecordedHeader:
-    """Return the first line's record. Raises SourceOpenError as `read_lines` does."""
-    for line in read_lines(path):
-        if isinstance(line.record, RecordedHeader):
-            return line.record
-    raise AssertionError("read_lines yields a header or raises")
-
-
 def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield each line that is not blank, with its number from 1."""
     try:

@@ -43,6 +43,7 @@ LAYERS = (
     ("settings",),
     ("config",),
     ("embedders",),
+    ("models",),
     ("build",),
     ("api", "stills", "enrolling"),
     ("__init__",),

@@ -16,14 +16,14 @@ from streamer.types import Float32
 # The embedder's crop holds a face of about 112 px; below a third of that the vector says little of who it is.
 MIN_FACE_PIXELS = 40.0
 # Share of the grey values' variance that is finer than a blur of 2 px of 150: .044 sharp, .008 after a blur of 3 px,
-# .003 after one of 6 px, where 30 % are lost. Refuses .1 % of LFW.
+# .003 after one of 6 px, where 30 % are lost. Refuses .04 % of LFW.
 _LEAST_DETAIL = 0.006
 # Mean grey value of the face: at 15 of 255 all are still named, at 7 with a camera's noise 63 % are lost; from 217 on,
 # where skin is white, 7 % and more. Refuses none of LFW.
 _DARKEST, _BRIGHTEST = 20.0, 225.0
 # Standard deviation of the grey values: at 4 a twentieth is lost. Refuses none of LFW.
 _LEAST_CONTRAST = 5.0
-# How far the nose lies from the middle between the eyes, in eye distances: from .5 on a sixth is lost. Refuses .6 %.
+# How far the nose lies from the middle between the eyes, in eye distances: from .5 on a sixth is lost. Refuses .9 %.
 _MOST_TURNED = 0.45
 
 
