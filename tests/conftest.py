@@ -12,7 +12,7 @@ import pytest
 
 from streamer.pictures import UInt8
 
-# As the product does (models.py), before any test imports torch: waiting threads that spin make nets crawl on two cores.
+# As the product does (models.py), before any test imports torch: waiting threads that spin make nets crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
