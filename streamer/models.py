@@ -119,7 +119,7 @@ class Models:
     def emotion(self) -> EmotionClassifier | None:
         """The net that reads emotions; None where the configuration switches it off."""
         if self._emotion is None and self._config.emotion.enabled:
-            self._emotion = FerPlusClassifier(self._emotion_net())
+            self._emotion = FerPlusClassifier(self._emotion_net(), self._config.emotion.tau)
         return self._emotion
 
     def _emotion_net(self) -> Callable[[Crops], Float32]:

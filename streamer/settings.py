@@ -154,6 +154,9 @@ class EmotionSettings(Section):
     """Assess emotions; false saves their time."""
     kind: Literal["ferplus"] = "ferplus"
     """Which net assesses emotions."""
+    tau: float = Field(default=0.5, ge=0, le=1)
+    """How far it is taken back that training has seen little anger, disgust and fear; 0: not at all, most pictures are
+    told right; 1: all emotions are held equally common."""
     smoothing_seconds: float = Field(default=0.5, ge=0, le=60)
     """Time constant in seconds over which a face's emotion is averaged; 0: not averaged."""
     every_seconds: float = Field(default=0.2, ge=0, le=60)

@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import save_file
 
 from streamer.emotion import training
+from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
 from streamer.emotion.ferplus import CROP_SIZE, FerPlusClassifier
 from streamer.emotion.ferplus_data import FerPlus, read_ferplus
+from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
 from streamer.emotion.ferplus_torch import EmotionNet, standardised
 from streamer.emotion.smoothing import EmotionSmoother
 from streamer.errors import UsageError, WeightsError
@@ -71,6 +73,52 @@ def test_the_shipped_net_is_right_on_85_of_100_pictures_of_ferplus_valid(
     answers = classifier.classify(np.repeat(grey[::2, :, :, None], 3, axis=3)).argmax(axis=1)
     assert len(answers) > 1500
     assert (answers == classes[::2]).mean() >= 0.85
+
+
+class TestCalibration:
+    """From logits to probabilities."""
+
+    def test_a_higher_temperature_is_less_sure_and_the_order_stays(self) -> None:
+        logits = np.array([[3.0, 1.0, 0.0, -1.0, -2.0, -3.0, -4.0]], np.float32)
+        sure, unsure = (Calibration(t).probabilities(logits, 0.0)[0] for t in (0.5, 2.0))
+        assert sure[0] > unsure[0] > 1 / 7
+        assert (np.diff(unsure) < 0).all()
+
+    def test_tau_lifts_the_rare_and_one_takes_the_whole_prior_back(self) -> None:
+        """Logits that say no more than the prior are, at tau 1, an even spread."""
+        logits = np.log(FERPLUS_PRIOR)[None]
+        by_tau = [Calibration(1.0, FERPLUS_PRIOR).probabilities(logits, tau)[0] for tau in (0.0, 0.5, 1.0)]
+        np.testing.assert_allclose(by_tau[0], FERPLUS_PRIOR / FERPLUS_PRIOR.sum(), rtol=1e-5)
+        np.testing.assert_allclose(by_tau[2], np.full(7, 1 / 7), rtol=1e-5)
+        disgust = [row[EMOTIONS.index("disgust")] for row in by_tau]
+        assert disgust[0] < disgust[1] < disgust[2]
+
+    def test_without_a_prior_tau_changes_nothing(self) -> None:
+        logits = np.random.default_rng(0).normal(0, 2, (5, 7)).astype(np.float32)
+        calibration = Calibration(0.7)
+        np.testing.assert_array_equal(calibration.probabilities(logits, 0.0), calibration.probabilities(logits, 1.0))
+
+    def test_no_logits_are_no_probabilities(self) -> None:
+        assert Calibration(0.7, FERPLUS_PRIOR).probabilities(np.zeros((0, 7), np.float32), 0.5).shape == (0, 7)
+
+    @pytest.mark.parametrize("prior", [np.ones(6, np.float32), np.zeros(7, np.float32)])
+    def test_what_is_no_prior_is_refused(self, prior: Float32) -> None:
+        with pytest.raises(ValueError, match="prior"):
+            Calibration(1.0, prior)
+
+
+@pytest.mark.shared_data
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("tau", [0.0, 0.5])
+def test_probabilities_are_as_often_right_as_they_say(tau: float, shared_data: Path) -> None:
+    """Expected calibration error over fifteen bins, on half of FER+ valid."""
+    grey, classes = read_ferplus(shared_data / "ferplus", "valid").majority()
+    classifier = FerPlusClassifier(OpenVinoEmotionNet(), tau)
+    probabilities = classifier.classify(np.repeat(grey[::2, :, :, None], 3, axis=3))
+    confidence, is_right = probabilities.max(axis=1), probabilities.argmax(axis=1) == classes[::2]
+    bins = np.minimum((confidence * 15).astype(int), 14)
+    gaps = [abs(confidence[bins == b].mean() - is_right[bins == b].mean()) * (bins == b).mean() for b in set(bins)]
+    assert sum(gaps) <= 0.03
 
 
 def shares(**emotions: float) -> Float32:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from streamer import geometry, weights
+from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
 from streamer.errors import WeightsError
 from streamer.pictures import Picture, UInt8
 from streamer.types import Float32
@@ -42,15 +43,21 @@ def read(path: Path | None = None) -> dict[str, Float32]:
         ) from error
 
 
+# The temperature has the least cross-entropy on FER+ valid (majority of votes): the expected calibration error is .010
+# at tau 0 and .016 at tau .5.
+CALIBRATION = Calibration(0.65, FERPLUS_PRIOR)
+
+
 class FerPlusClassifier:
     """Says what faces show.
 
     Args:
         net: What computes it; it also sees each crop mirrored.
+        tau: How far the rare emotions' rarity in training is taken back, 0..1; see calibration.py.
     """
 
-    def __init__(self, net: Net) -> None:
-        self._net = net
+    def __init__(self, net: Net, tau: float = 0.5) -> None:
+        self._net, self._tau = net, tau
 
     @property
     def crop_size(self) -> int:
@@ -67,5 +74,4 @@ class FerPlusClassifier:
         if not len(crops):
             return np.zeros((0, 7), np.float32)
         logits = self._net(np.stack([cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY) for crop in crops]))
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+        return CALIBRATION.probabilities(logits, self._tau)
