@@ -279,6 +279,17 @@ def test_mosaics_are_read_as_ferplus_is(tmp_path: Path) -> None:
         list_pictures(tmp_path, "test")
 
 
+def test_faulty_votes_of_mosaics_are_refused_with_their_line(tmp_path: Path) -> None:
+    table = mosaic_folder(tmp_path, "valid", [{"neutral": 9}, {"fear": 9}]) / "valid_votes.csv"
+    whole = table.read_text()
+    table.write_text(whole.replace("1,fer1.png,0", "1,fer1.png,none"))
+    with pytest.raises(UsageError, match=r"valid_votes\.csv, line 3: 'none' votes for neutral; give a number"):
+        list_pictures(tmp_path)
+    table.write_text(whole[:-8])
+    with pytest.raises(UsageError, match=r"valid_votes\.csv, line 3: 9 cells under 12 titles"):
+        list_pictures(tmp_path)
+
+
 @pytest.mark.shared_data
 def test_ferplus_is_the_same_as_a_table_of_votes(shared_data: Path) -> None:
     pictures = list_pictures(shared_data / "ferplus", "valid")

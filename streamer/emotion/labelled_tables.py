@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from streamer.emotion.votes import CONTEMPT, VOTES, emotion_of, votes_for
+from streamer.emotion.votes import CONTEMPT, VOTES, emotion_of, votes_for, votes_in
 from streamer.errors import SourceOpenError, UsageError, printable
 from streamer.tables import TableRow, read_table
 from streamer.types import EMOTIONS, Float32
@@ -60,7 +58,7 @@ def list_table(path: Path) -> Listing:
     missing = [name for name in EMOTIONS if name not in columns]
     has_labels = "emotion" in columns
     if not missing and (path.name.lower() == VOTES_NAME or not has_labels):
-        return Listing(list(_each_once(_entry(path, row, _votes(path, row)) for row in rows)))
+        return Listing(list(_each_once(_entry(path, row, votes_in(path, row)) for row in rows)))
     if not has_labels:
         are_votes = len(missing) < len(EMOTIONS)
         wanted = f"of votes for {', '.join(missing)}" if are_votes else "emotion"
@@ -92,20 +90,6 @@ def _emotion(path: Path, row: TableRow) -> str:
     if emotion is None:
         raise UsageError(f"{_place(path, row)}{printable(word)!r} is no emotion; choose from {', '.join(EMOTIONS)}")
     return emotion
-
-
-def _votes(path: Path, row: TableRow) -> Float32:
-    """Return the (10,) votes of a row; an empty or absent cell is no vote."""
-    votes = np.zeros(len(VOTES), np.float32)
-    for place, name in enumerate(VOTES):
-        cell = row.cells.get(name) or "0"
-        try:
-            votes[place] = float(cell)
-        except ValueError:
-            votes[place] = np.nan
-        if not 0 <= votes[place] < np.inf:
-            raise UsageError(f"{_place(path, row)}{printable(cell)!r} votes for {name}; give a number, 0 or more")
-    return votes
 
 
 def _each_once(entries: Iterator[Entry] | Sequence[Entry]) -> Iterator[Entry]:

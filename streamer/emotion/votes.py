@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
+from streamer.errors import UsageError, printable
+from streamer.tables import TableRow
 from streamer.types import EMOTIONS, Float32
 
 # What a voter may say, in FER+'s order. This product tells the first seven apart.
@@ -46,6 +49,22 @@ def votes_for(emotion: str) -> Float32:
     """Return the (10,) votes that stand for one label."""
     votes = np.zeros(len(VOTES), np.float32)
     votes[VOTES.index(emotion)] = VOTERS
+    return votes
+
+
+def votes_in(path: Path, row: TableRow) -> Float32:
+    """Return the (10,) votes in a row of the table `path`; an empty or absent cell is none. Raises UsageError."""
+    votes = np.zeros(len(VOTES), np.float32)
+    for place, name in enumerate(VOTES):
+        cell = row.cells.get(name) or "0"
+        try:
+            votes[place] = float(cell)
+        except ValueError:
+            votes[place] = np.nan
+        if not 0 <= votes[place] < np.inf:
+            raise UsageError(
+                f"{printable(path)}, line {row.line}: {printable(cell)!r} votes for {name}; give a number, 0 or more"
+            )
     return votes
 
 
