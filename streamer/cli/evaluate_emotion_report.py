@@ -116,6 +116,7 @@ def _document(figures: EmotionFigures, settings: EmotionSettings) -> dict[str, o
         "images": figures.images,
         "undetected": int(figures.undetected.sum()),
         "unclear": figures.unclear,
+        "notes": figures.notes,
         "net": settings.kind,
         "tau": settings.tau,
     }
