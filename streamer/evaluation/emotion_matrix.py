@@ -43,7 +43,7 @@ def write_matrix(path: Path, figures: EmotionFigures, title: str) -> None:
 
 
 def draw_matrix(figures: EmotionFigures, title: str) -> UInt8:
-    """Return the matrix with counts and shares of its rows, and how surely each emotion is told: (H, W, 3) uint8 BGR.
+    """Return the matrix with counts, shares of the rows, recall and precision: (H, W, 3) uint8 BGR.
 
     Args:
         figures: What is drawn.
@@ -73,8 +73,8 @@ def _draw_axes(sheet: UInt8, text: TextRenderer, corner: _Place, side: int) -> N
     line = text.line_height(_NAME_SIZE)
     said, shown = "what the net says", "what the face shows"
     _centred(sheet, text, said, (left + side // 2, top - 2 * line - 12), _NAME_SIZE, _GREY)
-    below = top + (side + text.width(shown, _NAME_SIZE)) // 2 - text.width(shown, _NAME_SIZE)
-    write_line_upwards(sheet, text, shown, (_MARGIN, below), _NAME_SIZE, _GREY)
+    down = top + (side - text.width(shown, _NAME_SIZE)) // 2
+    write_line_upwards(sheet, text, shown, (_MARGIN, down), _NAME_SIZE, _GREY)
     for place, name in enumerate(EMOTIONS):
         start = place * (_CELL + _GAP)
         _centred(sheet, text, name, (left + start + _CELL // 2, top - line - 6), _NAME_SIZE, _INK)
