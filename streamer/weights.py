@@ -19,8 +19,8 @@ import platformdirs
 from streamer.errors import WeightsError
 
 # The emotion net's sha256 and size in bytes: to be replaced together with the file whenever it is trained anew.
-_FERPLUS_SHA256 = "44620370adf5eafb47a9f4bc8e2b38ea731648bd24940e9dfcf7fe9196ab5b88"
-_FERPLUS_BYTES = 2_345_998
+_FERPLUS_SHA256 = "e04efd1f48b14b2e13c5ab197fa6dc7de98fa4841fbe59a30118172fb4361bd8"
+_FERPLUS_BYTES = 6_429_326
 # The same of the population model; it goes with the embedder's photo vectors.
 _POPULATION_SHA256 = "dc0fdd2a16956f4a90e95f2cacf56a25f0675b8dfcb466f599bf6464f956dd4d"
 _POPULATION_BYTES = 292_688

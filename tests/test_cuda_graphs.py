@@ -15,7 +15,9 @@ from torch import Tensor
 from streamer import cuda_graphs
 from streamer.cuda_graphs import fixed_shape, uploaded
 from streamer.emotion.ferplus import CROP_SIZE
+from streamer.emotion.ferplus_file import read
 from streamer.emotion.ferplus_torch import TorchEmotionNet
+from streamer.weights import locate
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
@@ -94,5 +96,6 @@ class TestOnAGpu:
 
     def test_emotions_are_those_of_the_cpu_within_half_precision(self) -> None:
         grey = np.random.default_rng(1).integers(0, 255, (21, CROP_SIZE, CROP_SIZE)).astype(np.uint8)
-        exact, fast = TorchEmotionNet()(grey), TorchEmotionNet("cuda", torch.float16)(grey)
+        weights = read(locate("emotion-ferplus"))
+        exact, fast = TorchEmotionNet(weights)(grey), TorchEmotionNet(weights, "cuda", torch.float16)(grey)
         np.testing.assert_allclose(fast, exact, atol=0.03)

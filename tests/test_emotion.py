@@ -1,4 +1,4 @@
-"""The emotion net, its smoothing over time, and the training that made it."""
+"""The emotion net, its smoothing over time, and the reading of FER+."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
-from streamer.emotion import training
 from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
 from streamer.emotion.ferplus import CROP_SIZE, FerPlusClassifier
 from streamer.emotion.ferplus_data import FerPlus, read_ferplus
-from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
-from streamer.emotion.ferplus_torch import EmotionNet, standardised
 from streamer.emotion.smoothing import EmotionSmoother
-from streamer.errors import SourceOpenError, UsageError, WeightsError
+from streamer.errors import SourceOpenError, UsageError
 from streamer.pictures import BgrPicture, UInt8
 from streamer.types import EMOTIONS, Float32
 from tests.nets import ferplus, mtcnn
@@ -113,8 +108,7 @@ class TestCalibration:
 def test_probabilities_are_as_often_right_as_they_say(tau: float, shared_data: Path) -> None:
     """Expected calibration error over fifteen bins, on half of FER+ valid."""
     grey, classes = read_ferplus(shared_data / "ferplus", "valid").majority()
-    classifier = FerPlusClassifier(OpenVinoEmotionNet(), tau)
-    probabilities = classifier.classify(np.repeat(grey[::2, :, :, None], 3, axis=3))
+    probabilities = ferplus(tau).classify(np.repeat(grey[::2, :, :, None], 3, axis=3))
     confidence, is_right = probabilities.max(axis=1), probabilities.argmax(axis=1) == classes[::2]
     bins = np.minimum((confidence * 15).astype(int), 14)
     gaps = [abs(confidence[bins == b].mean() - is_right[bins == b].mean()) * (bins == b).mean() for b in set(bins)]
@@ -157,36 +151,6 @@ def drawn_data(count: int, seed: int) -> FerPlus:
         pictures[index, half] += 150
         votes[index, 1 if index % 2 else 3] = 10
     return FerPlus(pictures, votes)
-
-
-@pytest.mark.timeout(60)
-def test_training_learns_and_the_folded_net_says_the_same() -> None:
-    torch.manual_seed(0)
-    reached: list[float] = []
-    unseen = drawn_data(40, 2)
-    recipe = training.Recipe(epochs=4, peak_rate=2e-3)
-    net = training.train(
-        drawn_data(384, 1), recipe, lambda _, average: reached.append(training.accuracy(average, unseen)[0])
-    )
-    assert len(reached) == 4
-    assert reached[-1] > 0.9
-    folded = EmotionNet()
-    folded.load_state_dict({name: tensor.float() for name, tensor in training.folded_state(net).items()})
-    pictures = standardised(torch.from_numpy(unseen.pictures)[:, None].float() / 255)
-    with torch.inference_mode():
-        torch.testing.assert_close(folded.eval()(pictures), net(pictures), atol=0.02, rtol=0.02)
-
-
-def test_augmentation_keeps_range_and_shape_and_is_seeded() -> None:
-    pictures = torch.rand(16, 1, CROP_SIZE, CROP_SIZE)
-    first = training.augmented(pictures, torch.Generator().manual_seed(1))
-    again = training.augmented(pictures, torch.Generator().manual_seed(1))
-    other = training.augmented(pictures, torch.Generator().manual_seed(2))
-    assert first.shape == pictures.shape
-    torch.testing.assert_close(first, again)
-    assert not torch.equal(first, other)
-    assert float(first.min()) > -0.2
-    assert float(first.max()) < 1.4
 
 
 def write_ferplus(folder: Path, split: str, data: FerPlus) -> None:
@@ -237,22 +201,3 @@ def test_bad_folders_are_told(tmp_path: Path) -> None:
     (tmp_path / "valid_00.webp").unlink()
     with pytest.raises(UsageError, match="50 votes but only 0 pictures"):
         read_ferplus(tmp_path, "valid")
-
-
-@pytest.mark.timeout(60)
-def test_the_training_command_writes_a_net_that_loads(tmp_path: Path) -> None:
-    for split, count in (("train", 96), ("valid", 40)):
-        write_ferplus(tmp_path, split, drawn_data(count, count))
-    assert training.main([str(tmp_path), str(tmp_path / "net.safetensors"), "1"]) == 0
-    answers = ferplus(path=tmp_path / "net.safetensors").classify(np.zeros((1, 48, 48, 3), np.uint8))
-    assert answers.shape == (1, 7)
-    assert training.main([]) == 2
-    assert training.main([str(tmp_path), "x", "many"]) == 2
-
-
-def test_a_net_of_another_form_is_refused(tmp_path: Path) -> None:
-    save_file({"head.weight": torch.zeros(7, 3)}, tmp_path / "other.safetensors")
-    (tmp_path / "text.safetensors").write_text("no net at all")
-    for name in ("other", "text", "absent"):
-        with pytest.raises(WeightsError, match="holds no emotion net"):
-            ferplus(path=tmp_path / f"{name}.safetensors")

@@ -16,6 +16,7 @@ import pytest
 from streamer import openvino_runtime as ov
 from streamer.cli import main
 from streamer.emotion.ferplus import FerPlusClassifier
+from streamer.emotion.ferplus_file import read
 from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
 from streamer.emotion.ferplus_torch import TorchEmotionNet
 from streamer.pictures import UInt8
@@ -23,6 +24,7 @@ from streamer.recognition.dlib_openvino import OpenVinoResNet
 from streamer.recognition.dlib_resnet import DlibEmbedder
 from streamer.recognition.dlib_torch import TorchResNet
 from streamer.types import Float32
+from streamer.weights import locate
 from tests.drawn import photos_of, two_people_scene, write_video
 
 
@@ -39,17 +41,20 @@ class Backend:
 # "fastest" computes in bfloat16 where the CPU can: it keeps 8 bits of each number. Elsewhere it is float32.
 BACKENDS: dict[str, Callable[[], Backend]] = {
     "torch": lambda: Backend(
-        DlibEmbedder(TorchResNet()).embed, FerPlusClassifier(TorchEmotionNet()).classify, 1e-6, 1e-6
+        DlibEmbedder(TorchResNet()).embed,
+        FerPlusClassifier(TorchEmotionNet(read(locate("emotion-ferplus")))).classify,
+        1e-6,
+        1e-6,
     ),
     "openvino float32": lambda: Backend(
         DlibEmbedder(OpenVinoResNet()).embed,
-        FerPlusClassifier(OpenVinoEmotionNet()).classify,
+        FerPlusClassifier(OpenVinoEmotionNet(read(locate("emotion-ferplus")))).classify,
         1e-5,
         1e-4,
     ),
     "openvino fastest": lambda: Backend(
         DlibEmbedder(OpenVinoResNet(precision="fastest")).embed,
-        FerPlusClassifier(OpenVinoEmotionNet(precision="fastest")).classify,
+        FerPlusClassifier(OpenVinoEmotionNet(read(locate("emotion-ferplus")), precision="fastest")).classify,
         0.02,
         0.05,
     ),

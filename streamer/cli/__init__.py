@@ -28,6 +28,7 @@ from streamer.cli import (
     relabel,
     strangers,
     train,
+    train_emotion,
 )
 from streamer.cli.libraries import explain_import_error
 from streamer.cli.options import INTERRUPTED
@@ -51,6 +52,7 @@ app.command("process")(process.process)
 app.command("image")(image.image)
 app.command("relabel")(relabel.relabel)
 app.command("train")(train.train)
+app.command("train-emotion")(train_emotion.train_emotion)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
 app.add_typer(evaluate.app, name="evaluate")

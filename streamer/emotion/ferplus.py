@@ -1,23 +1,18 @@
 """The shipped emotion net as an `EmotionClassifier`: 48 px grey crops aligned like FER's pictures, seven emotions out.
 
-A residual net of 1.17 M parameters, trained on FER+ votes (Barsoum et al., ICMI 2016) by training.py, whose docstring
-has the recipe and the figures. Batch normalisation is folded into the convolutions; stored as float16. What computes
-it is ferplus_openvino or ferplus_torch.
+A residual net trained on FER+ votes (Barsoum et al., ICMI 2016) by `streamer train-emotion`; training.py has the recipe
+and the figures, ferplus_file.py the architecture. What computes it is ferplus_openvino or ferplus_torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from streamer import geometry, weights
-from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
-from streamer.errors import WeightsError
+from streamer import geometry
+from streamer.emotion.calibration import Calibration
 from streamer.pictures import Picture, UInt8
 from streamer.types import Float32
 
@@ -27,32 +22,28 @@ CROP_SIZE = 48
 # on web pictures accuracy falls from 55.5 % to 38.5 % when the crop grows from 0.9 to 1.35 box sides.
 FER_TEMPLATE = np.array([[15.0, 19.0], [33.1, 18.5], [24.1, 29.2], [16.9, 38.2], [31.9, 38.0]], np.float32)
 
-WIDTHS = (32, 48, 88, 136, 224)  # channels of stem and blocks
 
-Net = Callable[[UInt8], Float32]  # (N, 48, 48) uint8 grey crops to (N, 7) logits; each for itself, to the last bit
+class Net(Protocol):
+    """Computes a net's logits. Implementations: ferplus_openvino, ferplus_torch."""
 
+    @property
+    def calibration(self) -> Calibration:
+        """How the logits become probabilities."""
+        ...
 
-def read(path: Path | None = None) -> dict[str, Float32]:
-    """Return a net's weights, by name; None: the shipped one's. Raises WeightsError."""
-    path = path if path is not None else weights.locate("emotion-ferplus")
-    try:
-        return {name: values.astype(np.float32) for name, values in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"{path} holds no emotion net of the expected form; use one that training.py wrote"
-        ) from error
+    def __call__(self, grey: UInt8) -> Float32:
+        """Return (N, 7) logits of (N, 48, 48) uint8 grey crops, each the mean with its mirror image's.
 
-
-# The temperature has the least cross-entropy on FER+ valid (majority of votes): the expected calibration error is .010
-# at tau 0 and .016 at tau .5.
-CALIBRATION = Calibration(0.65, FERPLUS_PRIOR)
+        Each is computed for itself, to the last bit.
+        """
+        ...
 
 
 class FerPlusClassifier:
     """Says what faces show.
 
     Args:
-        net: What computes it; it also sees each crop mirrored.
+        net: What computes it.
         tau: How far the rare emotions' rarity in training is taken back, 0..1; see calibration.py.
     """
 
@@ -74,4 +65,4 @@ class FerPlusClassifier:
         if not len(crops):
             return np.zeros((0, 7), np.float32)
         logits = self._net(np.stack([cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY) for crop in crops]))
-        return CALIBRATION.probabilities(logits, self._tau)
+        return self._net.calibration.probabilities(logits, self._tau)

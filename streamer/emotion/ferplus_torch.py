@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -10,46 +10,62 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from streamer.cuda_graphs import fixed_shape, uploaded
-from streamer.emotion.ferplus import CROP_SIZE, WIDTHS, read
-from streamer.errors import WeightsError
+from streamer.emotion.calibration import Calibration
+from streamer.emotion.ferplus import CROP_SIZE
+from streamer.emotion.ferplus_file import CHANNELS, HALVING_BLOCKS, STEM_CHANNELS, STEM_SIDE, EmotionWeights
 from streamer.pictures import UInt8
-from streamer.types import Float32
+from streamer.types import EMOTIONS, Float32
 
 
-class Residual(nn.Module):
-    """Two 3 × 3 convolutions beside a 1 × 1 one; at stride 2 the skip is averaged down."""
+class _Block(nn.Module):
+    """Two 3 × 3 convolutions beside the input, or beside its half-sized average."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, halves: bool) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
-        self.skip = nn.Conv2d(inputs, outputs, 1)
-        self.stride = stride
+        self.first = nn.Conv2d(inputs, outputs, 3, 2 if halves else 1, 0 if halves else 1)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1)
+        self.halves = halves
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return (N, outputs, h / stride, w / stride)."""
-        deep = self.conv2(functional.relu(self.conv1(maps)))
-        shallow = functional.avg_pool2d(maps, 2) if self.stride == 2 else maps
-        return functional.relu(deep + self.skip(shallow))
+        """Return (N, outputs, h, w), or half of each."""
+        # dlib's alignment at stride 2: the first window begins at the first pixel, and so does the average.
+        deep = self.first(functional.pad(maps, (0, 1, 0, 1)) if self.halves else maps)
+        deep = self.second(functional.relu(deep))
+        shallow = functional.avg_pool2d(maps, 2) if self.halves else maps
+        missing = deep.shape[1] - shallow.shape[1]
+        return functional.relu(deep + (functional.pad(shallow, (0, 0, 0, 0, 0, missing)) if missing else shallow))
 
 
 class EmotionNet(nn.Module):
-    """The net with normalisation folded in: (N, 1, 48, 48) standardised grey to (N, 7) logits."""
+    """The net: (N, 1, 48, 48) standardised grey to (N, 7) logits in the order of EMOTIONS.
 
-    def __init__(self) -> None:
+    Args:
+        blocks: How many, 1 to 13.
+        dropout: Share of features dropped in training.
+    """
+
+    def __init__(self, blocks: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.stem1 = nn.Conv2d(1, WIDTHS[0], 5, 2, 2)
-        self.stem2 = nn.Conv2d(WIDTHS[0], WIDTHS[1], 3, 1, 1)
-        self.block1 = Residual(WIDTHS[1], WIDTHS[2], 1)
-        self.block2 = Residual(WIDTHS[2], WIDTHS[3], 2)
-        self.block3 = Residual(WIDTHS[3], WIDTHS[4], 2)
-        self.head = nn.Linear(WIDTHS[4], 7)
+        self.stem = nn.Conv2d(1, STEM_CHANNELS, STEM_SIDE, 1, STEM_SIDE // 2)
+        inputs = (STEM_CHANNELS, *CHANNELS)
+        self.blocks = nn.Sequential(
+            *(_Block(inputs[n], CHANNELS[n], halves=n in HALVING_BLOCKS) for n in range(blocks))
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(CHANNELS[blocks - 1], len(EMOTIONS))
 
     def forward(self, grey: Tensor) -> Tensor:
-        """Return (N, 7) logits in the order of EMOTIONS."""
-        maps = functional.relu(self.stem2(functional.relu(self.stem1(grey))))
-        maps = self.block3(self.block2(self.block1(functional.max_pool2d(maps, 2))))
-        return torch.as_tensor(self.head(maps.mean((2, 3))))
+        """Return (N, 7) logits."""
+        maps = functional.max_pool2d(functional.relu(self.stem(grey)), 3, 2, ceil_mode=True)
+        return torch.as_tensor(self.head(self.dropout(self.blocks(maps).mean((2, 3)))))
+
+    def load(self, tensors: Mapping[str, Float32]) -> None:
+        """Take the weights of `ferplus_file.shapes`."""
+        self.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in tensors.items()})
+
+    def tensors(self) -> dict[str, Float32]:
+        """Return the weights, float32, by the names of `ferplus_file.shapes`."""
+        return {name: tensor.detach().float().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
 
 
 def standardised(grey: Tensor) -> Tensor:
@@ -68,29 +84,27 @@ class TorchEmotionNet:
     """The net on one device.
 
     Args:
+        weights: Of the net.
         device: Where it runs.
         dtype: float32, or float16 on CUDA.
-        path: Another net of the same form; None: the shipped one.
-
-    Raises:
-        WeightsError: The net is absent or not of the expected form.
     """
 
     def __init__(
-        self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, path: Path | None = None
+        self, weights: EmotionWeights, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
+        self._calibration = weights.calibration
         self._device, self._dtype = torch.device(device), dtype
         self._chunk = _CPU_CHUNK if self._device.type == "cpu" else _GPU_CHUNK
-        net = EmotionNet()
-        try:
-            net.load_state_dict({name: torch.from_numpy(values) for name, values in read(path).items()})
-        except RuntimeError as error:
-            raise WeightsError(
-                f"{path} holds no emotion net of the expected form; use one that training.py wrote"
-            ) from error
+        net = EmotionNet(weights.blocks)
+        net.load(weights.tensors)
         self._layers = net.eval().to(device=self._device, dtype=dtype).to(memory_format=torch.channels_last)
         shape = (self._chunk, CROP_SIZE, CROP_SIZE)
         self._net = fixed_shape(self._logits, torch.zeros(shape, dtype=torch.uint8, device=self._device))
+
+    @property
+    def calibration(self) -> Calibration:
+        """How the logits become probabilities."""
+        return self._calibration
 
     def __call__(self, grey: UInt8) -> Float32:
         """Return (N, 7) logits of (N, 48, 48) uint8 grey crops, each the mean with its mirror image's."""

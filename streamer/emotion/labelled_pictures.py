@@ -25,8 +25,8 @@ from streamer.pictures import BgrPicture
 from streamer.types import EMOTIONS, Float32
 
 _MOSAIC_VOTES = "_votes.csv"
-_VALID_SPLITS = ("valid", "validation", "val")
-_SPLITS = ("train", *_VALID_SPLITS, "test")
+VALID_SPLITS = ("valid", "validation", "val")
+_SPLITS = ("train", *VALID_SPLITS, "test")
 _SEVEN = ", ".join(EMOTIONS)
 
 
@@ -69,7 +69,7 @@ def list_pictures(path: Path, split: str | None = None) -> LabelledPictures:
     """
     splits = find_splits(path)
     if split is None and splits:
-        split = next((name for name in _VALID_SPLITS if name in splits), _VALID_SPLITS[0])
+        split = next((name for name in VALID_SPLITS if name in splits), VALID_SPLITS[0])
     if split is not None and split not in splits:
         choice = f"choose from {', '.join(splits)}" if splits else "without --split all of it is taken"
         raise UsageError(f"{printable(path)} has no split {printable(split)!r}; {choice}")
