@@ -8,21 +8,19 @@ import os
 # other; beside a decoder and an encoder on two cores that cost up to seven times the whole run's CPU time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from collections.abc import Callable
 from functools import partial
 
+from streamer.classifiers import build_classifier
 from streamer.config import Config
 from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
 from streamer.embedders import build_embedder, dlib_net
-from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.labels import Recognition
 from streamer.openvino_runtime import Precision
 from streamer.recognition.trained import Nets, load
-from streamer.stages import Crops, Detector, Embedder, EmotionClassifier
+from streamer.stages import Detector, Embedder, EmotionClassifier
 from streamer.stats import RunStats
-from streamer.types import Float32
 
 # P-Net's score from which R-Net looks, and how the nets compute: the reference's where every frame is searched, or one
 # picture alone. What a thriftier search misses in one frame of a video it finds in another, and follows it to there.
@@ -119,17 +117,8 @@ class Models:
     def emotion(self) -> EmotionClassifier | None:
         """The net that reads emotions; None where the configuration switches it off."""
         if self._emotion is None and self._config.emotion.enabled:
-            self._emotion = FerPlusClassifier(self._emotion_net(), self._config.emotion.tau)
+            self._emotion = build_classifier(self._config, self.device)
         return self._emotion
-
-    def _emotion_net(self) -> Callable[[Crops], Float32]:
-        if self.device.backend == "openvino":
-            from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
-
-            return OpenVinoEmotionNet(precision="fastest")
-        from streamer.emotion.ferplus_torch import TorchEmotionNet
-
-        return TorchEmotionNet(*placement(self.device))
 
 
 def scan_threads(config: Config, device: Device) -> int:

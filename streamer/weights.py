@@ -1,8 +1,10 @@
 """Which weights files exist, where they lie, and whether each is the expected one. Reads hashes, loads no net.
 
 All that the default configuration needs comes with installed packages; what does not is optional, and fetched only when
-a user asks for it (`streamer.downloads`). A net never runs on random weights: whoever loads one asks `locate` for its
-path, which compares size and sha256 first (about 10 ms for the largest that comes with a package, 0.2 s for facenet's).
+a user asks for it (`streamer.downloads`). Of some optional files nobody has published a sha256: a user brings them, and
+what came is noted beside them, so that later damage shows. A net never runs on random weights: whoever loads one asks
+`locate` for its path, which compares size and sha256 first (about 10 ms for the largest that comes with a package, .2 s
+for facenet's).
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ class Weights:
         name: What options and messages call it.
         role: What it is for, in a few words.
         path: Where it must lie; None: the package that carries it is not installed.
-        sha256: Of the whole file, lower-case hexadecimal.
-        size_bytes: Of the whole file.
+        sha256: Of the whole file, lower-case hexadecimal; None: not known until a user brings the file.
+        size_bytes: Of the whole file; None: likewise.
         licence: SPDX identifier.
         source: Where it comes from originally.
         remedy: What to do where it is absent or damaged, an imperative.
@@ -45,8 +47,8 @@ class Weights:
     name: str
     role: str
     path: Path | None
-    sha256: str
-    size_bytes: int
+    sha256: str | None
+    size_bytes: int | None
     licence: str
     source: str
     remedy: str
@@ -61,6 +63,36 @@ class Weights:
     def is_absent(self) -> bool:
         """There is no file, good or bad."""
         return self.path is None or not self.path.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells a file from all others.
+
+    Attributes:
+        sha256: Of the whole file, lower-case hexadecimal.
+        size_bytes: Of the whole file.
+    """
+
+    sha256: str
+    size_bytes: int
+
+
+def fingerprint(weights: Weights) -> Fingerprint | None:
+    """Return what a file must be: as the registry knows, or as was noted when a user brought it; None: neither."""
+    if weights.sha256 is not None and weights.size_bytes is not None:
+        return Fingerprint(weights.sha256, weights.size_bytes)
+    try:
+        sha256, size_bytes = note_path(weights).read_text(encoding="ascii").split()
+        return Fingerprint(sha256, int(size_bytes))
+    except (OSError, ValueError):
+        return None
+
+
+def note_path(weights: Weights) -> Path:
+    """Return where it is noted what a user brought: a line of sha256 and size."""
+    assert weights.path is not None, "what is brought has a place in the user's data directory"
+    return weights.path.with_name(f"{weights.path.name}.sha256")
 
 
 def check(weights: Weights) -> Path:
@@ -80,14 +112,26 @@ def check(weights: Weights) -> Path:
         raise WeightsError(f"{file_text} is absent; {weights.remedy}") from error
     except OSError as error:
         raise WeightsError(f"{file_text} cannot be read ({error.strerror}); {weights.remedy}") from error
-    if size_bytes < weights.size_bytes:
-        raise WeightsError(f"{file_text} is cut: {size_bytes} of {weights.size_bytes} bytes; {weights.remedy}")
-    if sha256 != weights.sha256:
+    wanted = fingerprint(weights)
+    if wanted is None:
+        raise WeightsError(f"{file_text} did not come there by `streamer models fetch`; {weights.remedy}")
+    if size_bytes < wanted.size_bytes:
+        raise WeightsError(f"{file_text} is cut: {size_bytes} of {wanted.size_bytes} bytes; {weights.remedy}")
+    if sha256 != wanted.sha256:
         raise WeightsError(
-            f"{file_text} is another one: its sha256 starts {sha256[:12]} instead of {weights.sha256[:12]}; "
+            f"{file_text} is another one: its sha256 starts {sha256[:12]} instead of {wanted.sha256[:12]}; "
             f"{weights.remedy}"
         )
     return weights.path
+
+
+def sha256_of(name: str) -> str:
+    """Return the sha256 that the weights called `name` must have. Raises WeightsError where nobody has brought them."""
+    weights = WEIGHTS[name]
+    wanted = fingerprint(weights)
+    if wanted is None:
+        raise WeightsError(f"the weights {name} are absent; {weights.remedy}")
+    return wanted.sha256
 
 
 def locate(name: str) -> Path:
@@ -125,6 +169,23 @@ def _fetched(name: str, role: str, url: str, sha256: str, size_bytes: int, sourc
         licence="MIT",
         source=source,
         remedy=f"fetch it: streamer models fetch {name}",
+        url=url,
+    )
+
+
+def _brought(architecture: str, release: str, file_name: str) -> Weights:
+    """Return a checkpoint of fer-pytorch, of which no sha256 is published, nor its size."""
+    url = f"https://github.com/Emilien-mipt/fer-pytorch/releases/download/{release}/{file_name}"
+    name = f"fer-pytorch-{architecture}"
+    return Weights(
+        name=name,
+        role="emotion classifier: 7 probabilities a face",
+        path=platformdirs.user_data_path("streamer") / "weights" / file_name,
+        sha256=None,
+        size_bytes=None,
+        licence="MIT",
+        source=f"fer-pytorch's release {release} (trained by Emin Tagiev on FER+)",
+        remedy=f"download {url} and give it: streamer models fetch {name} --from FILE",
         url=url,
     )
 
@@ -205,6 +266,8 @@ _ALL = (
         source="trained by the streamer project on FER+ (Barsoum et al., ICMI 2016)",
         remedy=_REINSTALL,
     ),
+    _brought("resnet34", "0.0.1", "resnet34-epoch.12-val_loss.0.494-val_acc.0.846-val_f1.0.843.ckpt"),
+    _brought("mobilenetv2_140", "1.0.1", "mobilenetv2_140-epoch.12-val_loss.0.629-val_acc.0.827-val_f1.0.825.ckpt"),
 )
 
 WEIGHTS: Mapping[str, Weights] = MappingProxyType({weights.name: weights for weights in _ALL})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +16,7 @@ from streamer.errors import UsageError, WeightsError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from streamer.http_files import OnProgress
     from streamer.weights import Weights
 
 app = typer.Typer(help="See and check the weights of the nets, and fetch optional ones.", rich_markup_mode=None)
@@ -30,8 +32,7 @@ def list_models(as_json: AsJson = False) -> None:
             {
                 "name": weights.name,
                 "role": weights.role,
-                "size_bytes": weights.size_bytes,
-                "sha256": weights.sha256,
+                **_fingerprint(weights),
                 "licence": weights.licence,
                 "source": weights.source,
                 "path": None if weights.path is None else str(weights.path),
@@ -48,7 +49,7 @@ def list_models(as_json: AsJson = False) -> None:
             [
                 weights.name,
                 weights.role,
-                f"{weights.size_bytes / 1e6:.2f} MB",
+                _size_text(weights),
                 weights.licence,
                 _state(weights) if not _may_be_absent(weights) else _absent_text(weights),
                 weights.source,
@@ -70,12 +71,25 @@ def _state(weights: Weights) -> Literal["good", "absent", "damaged"]:
     return "good"
 
 
+def _fingerprint(weights: Weights) -> dict[str, object]:
+    """Return size and sha256 as they must be; None: not known, for nobody has brought the file."""
+    from streamer.weights import fingerprint
+
+    wanted = fingerprint(weights)
+    return {"size_bytes": wanted and wanted.size_bytes, "sha256": wanted and wanted.sha256}
+
+
+def _size_text(weights: Weights) -> str:
+    size_bytes = _fingerprint(weights)["size_bytes"]
+    return f"{size_bytes / 1e6:.2f} MB" if isinstance(size_bytes, int) else "not known"
+
+
 def _may_be_absent(weights: Weights) -> bool:
     return weights.is_optional and weights.is_absent
 
 
 def _absent_text(weights: Weights) -> str:
-    return f"absent (optional): streamer models fetch {weights.name}"
+    return f"absent (optional): streamer models fetch {weights.name}{'' if weights.sha256 else ' --from FILE'}"
 
 
 def _chosen(names: Sequence[str], known: Mapping[str, Weights]) -> list[Weights]:
@@ -136,7 +150,7 @@ def fetch_models(
     What is there already is kept; what was interrupted goes on where it stopped.
     """
     from streamer.cli.transfers import transfer
-    from streamer.downloads import Network, fetch, fetch_from
+    from streamer.downloads import Network, fetch
     from streamer.weights import WEIGHTS
 
     chosen = _fetchable(_chosen(names, WEIGHTS), {name: one for name, one in WEIGHTS.items() if one.is_optional})
@@ -144,12 +158,23 @@ def fetch_models(
         raise UsageError("--from takes one NAME, and no --proxy")
     network = Network(proxy=proxy, silence_seconds=silence)
     for weights in chosen:
-        if _state(weights) == "good":
+        # Of weights whose sha256 is not known, another file may be brought.
+        if _state(weights) == "good" and (weights.sha256 is not None or source is None):
             typer.echo(printable(f"{weights.name}: good already, {weights.path}"))
             continue
         with transfer(weights.name) as shown:
-            path = fetch(weights, network, shown) if source is None else fetch_from(source, weights, shown)
+            path = fetch(weights, network, shown) if source is None else _brought(source, weights, shown)
         typer.echo(printable(f"{weights.name}: fetched and good, {path}"))
+
+
+def _brought(source: Path, weights: Weights, shown: OnProgress) -> Path:
+    from streamer.downloads import fetch_from
+
+    if weights.sha256 is not None:
+        return fetch_from(source, weights, shown)
+    from streamer.classifiers import check_brought
+
+    return fetch_from(source, weights, shown, partial(check_brought, weights.name))
 
 
 def _fetchable(chosen: Sequence[Weights], optional: Mapping[str, Weights]) -> Sequence[Weights]:
