@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from streamer.errors import WeightsError, printable
 from streamer.http_files import Client, OnProgress, PassingError, RemoteFile, writing
-from streamer.weights import Weights, note_path
+from streamer.weights_file import Weights, note_path
 
 _LOG = logging.getLogger(__name__)
 

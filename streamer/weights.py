@@ -1,24 +1,23 @@
 """Which weights files exist, where they lie, and whether each is the expected one. Reads hashes, loads no net.
 
 All that the default configuration needs comes with installed packages; what does not is optional, and fetched only when
-a user asks for it (`streamer.downloads`). Of some optional files nobody has published a sha256: a user brings them, and
-what came is noted beside them, so that later damage shows. A net never runs on random weights: whoever loads one asks
-`locate` for its path, which compares size and sha256 first (about 10 ms for the largest that comes with a package, .2 s
-for facenet's).
+a user asks for it (`streamer.downloads`). A net never runs on random weights: whoever loads one asks `locate` for its
+path, which compares size and sha256 first (about 10 ms for the largest that comes with a package, 0.2 s for facenet's).
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import platformdirs
 
 from streamer.errors import WeightsError
+from streamer.weights_file import Weights as Weights
+from streamer.weights_file import check as check
+from streamer.weights_file import fingerprint
 
 # The emotion net's sha256 and size in bytes: to be replaced together with the file whenever it is trained anew.
 _FERPLUS_SHA256 = "44620370adf5eafb47a9f4bc8e2b38ea731648bd24940e9dfcf7fe9196ab5b88"
@@ -26,103 +25,6 @@ _FERPLUS_BYTES = 2_345_998
 # The same of the population model; it goes with the embedder's photo vectors.
 _POPULATION_SHA256 = "dc0fdd2a16956f4a90e95f2cacf56a25f0675b8dfcb466f599bf6464f956dd4d"
 _POPULATION_BYTES = 292_688
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """One weights file as it must be.
-
-    Attributes:
-        name: What options and messages call it.
-        role: What it is for, in a few words.
-        path: Where it must lie; None: the package that carries it is not installed.
-        sha256: Of the whole file, lower-case hexadecimal; None: not known until a user brings the file.
-        size_bytes: Of the whole file; None: likewise.
-        licence: SPDX identifier.
-        source: Where it comes from originally.
-        remedy: What to do where it is absent or damaged, an imperative.
-        url: Where `streamer models fetch` gets it; None: it comes with an installed package.
-    """
-
-    name: str
-    role: str
-    path: Path | None
-    sha256: str | None
-    size_bytes: int | None
-    licence: str
-    source: str
-    remedy: str
-    url: str | None = None
-
-    @property
-    def is_optional(self) -> bool:
-        """Nothing needs it until a user chooses its net."""
-        return self.url is not None
-
-    @property
-    def is_absent(self) -> bool:
-        """There is no file, good or bad."""
-        return self.path is None or not self.path.exists()
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What tells a file from all others.
-
-    Attributes:
-        sha256: Of the whole file, lower-case hexadecimal.
-        size_bytes: Of the whole file.
-    """
-
-    sha256: str
-    size_bytes: int
-
-
-def fingerprint(weights: Weights) -> Fingerprint | None:
-    """Return what a file must be: as the registry knows, or as was noted when a user brought it; None: neither."""
-    if weights.sha256 is not None and weights.size_bytes is not None:
-        return Fingerprint(weights.sha256, weights.size_bytes)
-    try:
-        sha256, size_bytes = note_path(weights).read_text(encoding="ascii").split()
-        return Fingerprint(sha256, int(size_bytes))
-    except (OSError, ValueError):
-        return None
-
-
-def note_path(weights: Weights) -> Path:
-    """Return where it is noted what a user brought: a line of sha256 and size."""
-    assert weights.path is not None, "what is brought has a place in the user's data directory"
-    return weights.path.with_name(f"{weights.path.name}.sha256")
-
-
-def check(weights: Weights) -> Path:
-    """Return the path of a weights file once its size and sha256 are seen to be right.
-
-    Raises:
-        WeightsError: The file is absent, unreadable, of another length or of other content.
-    """
-    if weights.path is None:
-        raise WeightsError(f"the package that carries {weights.name} is not installed; {weights.remedy}")
-    file_text = f"the weights file {weights.path} ({weights.name})"
-    try:
-        size_bytes = weights.path.stat().st_size
-        with weights.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise WeightsError(f"{file_text} is absent; {weights.remedy}") from error
-    except OSError as error:
-        raise WeightsError(f"{file_text} cannot be read ({error.strerror}); {weights.remedy}") from error
-    wanted = fingerprint(weights)
-    if wanted is None:
-        raise WeightsError(f"{file_text} did not come there by `streamer models fetch`; {weights.remedy}")
-    if size_bytes < wanted.size_bytes:
-        raise WeightsError(f"{file_text} is cut: {size_bytes} of {wanted.size_bytes} bytes; {weights.remedy}")
-    if sha256 != wanted.sha256:
-        raise WeightsError(
-            f"{file_text} is another one: its sha256 starts {sha256[:12]} instead of {wanted.sha256[:12]}; "
-            f"{weights.remedy}"
-        )
-    return weights.path
 
 
 def sha256_of(name: str) -> str:

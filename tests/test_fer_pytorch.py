@@ -76,6 +76,18 @@ def test_probabilities_are_its_softmax_with_the_rare_taken_back(
         np.testing.assert_allclose(FerPytorchClassifier(net, tau, temperature).classify(CROPS), wanted, atol=1e-3)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_gpu_agrees(architecture: str, own_net: Any, path: Path, dtype: torch.dtype) -> None:
+    net = TorchFerPytorch(read_from(path, architecture, "x"), "cuda", dtype)
+    crops = np.concatenate([CROPS] * 7)
+    logits = net(crops)
+    own = fer_pytorch.its_own_logits(own_net, crops)
+    np.testing.assert_allclose(logits, own, atol=0.05 * np.abs(own).max())
+    assert np.array_equal(net(crops[3:4])[0], logits[3])
+
+
 def test_faces_are_framed_as_the_shipped_net_s_are(astronaut: UInt8) -> None:
     """Brought to 48 px its crop is the other's: the same part of the face, upright, without colour."""
     picture = BgrPicture(astronaut)
@@ -111,7 +123,7 @@ class TestRefused:
         other = "mobilenetv2_140" if architecture == "resnet34" else "resnet34"
         told = self.refusal(path, other)
         assert f"holds the net {architecture} and not the net {other}" in told
-        assert f"set emotion.architecture to {architecture}" in told
+        assert f"use it as {architecture} (emotion.architecture, or models fetch fer-pytorch-{architecture})" in told
 
     def test_a_cut_file(self, path: Path, tmp_path: Path) -> None:
         content = path.read_bytes()

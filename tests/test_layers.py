@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "cmap"),
     ("json_checks",),
     ("pictures",),
-    ("canvas", "photos", "torch_files", "http_files", "net_files", "layers"),
+    ("canvas", "photos", "torch_files", "http_files", "net_files", "layers", "weights_file"),
     ("types",),
     ("recorded",),
     ("recorded_fields",),
@@ -80,7 +80,7 @@ RESERVED = {
     "queue": ("threads", "sinks.web", "bench.ceiling"),
     "_thread": (),
     "multiprocessing": ("sources.camera",),
-    "pickle": ("torch_files",),  # a restricted unpickler, of files whose sha256 is known
+    "pickle": ("torch_files",),  # unpicklers that know the names of weights and no others
     "shelve": (),
     "marshal": (),
     "dill": (),

@@ -67,7 +67,7 @@ def _state(weights: Weights) -> Literal["good", "absent", "damaged"]:
 
 def facts(weights: Weights) -> dict[str, object]:
     """Return what the registry knows of weights, and how their file is; size and sha256 None: nobody has brought it."""
-    from streamer.weights import fingerprint
+    from streamer.weights_file import fingerprint
 
     wanted = fingerprint(weights)
     return {
@@ -84,7 +84,7 @@ def facts(weights: Weights) -> dict[str, object]:
 
 
 def _size_text(weights: Weights) -> str:
-    from streamer.weights import fingerprint
+    from streamer.weights_file import fingerprint
 
     wanted = fingerprint(weights)
     return "not known" if wanted is None else f"{wanted.size_bytes / 1e6:.2f} MB"

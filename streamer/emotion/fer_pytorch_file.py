@@ -100,7 +100,7 @@ def _difference(tensors: dict[str, Array], wanted: Architecture) -> str | None:
     shapes = _shapes(wanted)
     for name, other in ARCHITECTURES.items():
         if name != wanted.name and set(_shapes(other)) <= set(tensors):
-            return f"set emotion.architecture to {name}, or {_FIX}"
+            return f"use it as {name} (emotion.architecture, or models fetch {weights_name(name)}), or {_FIX}"
     missing = next((name for name in shapes if name not in tensors), None)
     if missing is not None:
         return f"{missing} is missing; {_FIX}"
