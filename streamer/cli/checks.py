@@ -184,18 +184,18 @@ def check_gpu(probe: Probe) -> Check:
     return Check("GPU", "ok", f"none, the CPU is used: {probe.values.get('cuda_problem') or 'torch does not start'}")
 
 
-def check_weights(nets: Mapping[str, Callable[[], object]]) -> Check:
-    """Look at every file of weights, by name, with what raises WeightsError where it is not as it should be."""
+def check_weights(names: Sequence[str], verify: Callable[[str], object]) -> Check:
+    """Look at every file of weights with what raises WeightsError where one is not as it should be."""
     bad: list[str] = []
-    for look in nets.values():
+    for name in names:
         try:
-            look()
+            verify(name)
         except WeightsError as error:
             bad.append(str(error))
     if bad:
         remedy = "`streamer models list --json` shows where each must lie"
         return Check("weights", "problem", ". Also, ".join(bad), remedy)
-    return Check("weights", "ok", f"{', '.join(nets)}: all good")
+    return Check("weights", "ok", f"{', '.join(names)}: all good")
 
 
 def check_configuration(load: Callable[[], object]) -> Check:

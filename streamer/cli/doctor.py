@@ -76,7 +76,7 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
         checks.check_cpu(cpus),
         checks.check_gpu(probes["torch"]),
         checks.check_nets(chosen),
-        checks.check_weights(nets),
+        checks.check_weights(list(nets), lambda name: nets[name]()),
         checks.check_configuration(lambda: load_config(config, overrides)),
         checks.check_gallery(gallery),
         checks.check_folder("data folder", gallery.parent),

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from streamer.errors import StreamerError, UsageError, WeightsError
 from streamer.types import Float32
-from streamer.weights import Weights, check, sha256_of
+from streamer.weights import WEIGHTS, Weights, check
 
 SOURCE = "dlib_face_recognition_resnet_model_v1.dat"
 SOURCE_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
@@ -125,7 +125,7 @@ def convert(source: Path, target: Path) -> None:
     check(_expected_source(source))
     content = serialise(parse(source.read_bytes()))
     sha256 = hashlib.sha256(content).hexdigest()
-    expected = sha256_of("dlib-resnet")
+    expected = str(WEIGHTS["dlib-resnet"].sha256)
     if sha256 != expected:
         raise WeightsError(
             f"the conversion of {source} gave a file whose sha256 starts {sha256[:12]} instead of {expected[:12]}; "
