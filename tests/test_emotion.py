@@ -19,7 +19,7 @@ from streamer.emotion.ferplus_data import FerPlus, read_ferplus
 from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
 from streamer.emotion.ferplus_torch import EmotionNet, standardised
 from streamer.emotion.smoothing import EmotionSmoother
-from streamer.errors import UsageError, WeightsError
+from streamer.errors import SourceOpenError, UsageError, WeightsError
 from streamer.pictures import BgrPicture, UInt8
 from streamer.types import EMOTIONS, Float32
 from tests.nets import ferplus, mtcnn
@@ -228,10 +228,10 @@ def test_votes_become_targets_and_classes_by_the_protocol() -> None:
 
 
 def test_bad_folders_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"valid_votes.csv: cannot be read"):
+    with pytest.raises(SourceOpenError, match=r"valid_votes.csv cannot be read"):
         read_ferplus(tmp_path, "valid")
     (tmp_path / "valid_votes.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UsageError, match="must have the columns neutral"):
+    with pytest.raises(UsageError, match="lacks the columns neutral"):
         read_ferplus(tmp_path, "valid")
     write_ferplus(tmp_path, "valid", drawn_data(50, 3))
     (tmp_path / "valid_00.webp").unlink()

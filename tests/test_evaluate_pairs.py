@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
 from streamer.errors import SourceOpenError, StreamerError, UsageError
-from streamer.evaluation.faces import FaceNets, embed_pictures, most_central
+from streamer.evaluation.faces import FaceNets, embed_pictures
 from streamer.evaluation.pairs import evaluate_pairs, read_pairs
 from streamer.evaluation.shares import Share, Spread
-from streamer.evaluation.tables import read_table
 from streamer.evaluation.verification import (
     Mask,
     Scores,
@@ -26,6 +25,8 @@ from streamer.evaluation.verification import (
     operating_point,
     verify,
 )
+from streamer.recognition.photo_faces import most_central
+from streamer.tables import read_table
 from streamer.types import Faces
 from tests.fakes import BLUE, GREEN, RED, ColourEmbedder, Square, SquareDetector, draw
 

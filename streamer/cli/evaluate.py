@@ -1,4 +1,4 @@
-"""`streamer evaluate pairs|people`, and where `image` and `video` are registered: how good it is on one's own data."""
+"""`streamer evaluate`: pairs and people, and where the other commands that tell how good it is are registered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamer.cli import evaluate_truth
+from streamer.cli import evaluate_emotion, evaluate_truth
 from streamer.cli.evaluate_report import show_pairs, show_people
 from streamer.cli.options import AsJson, BackendName, ConfigFile, DeviceName, Overrides
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Measure how good it is on your own data; each command prints a table, or JSON with --json.")
 
+app.command("emotion")(evaluate_emotion.emotion)
 app.command("image")(evaluate_truth.image)
 app.command("video")(evaluate_truth.video)
 

@@ -6,7 +6,6 @@ mosaics of 1,000 pictures each, row by row, in the order of the votes. FER+: Bar
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.emotion.ferplus import CROP_SIZE
-from streamer.errors import UsageError
-from streamer.types import EMOTIONS, Float32
+from streamer.emotion.votes import VOTES, majority, votes_in, without_noise
+from streamer.errors import UsageError, printable
+from streamer.tables import read_table
+from streamer.types import Float32
 
-_VOTES = (*EMOTIONS, "contempt", "unknown", "not_a_face")
 _PICTURES_A_MOSAIC = 1000
 
 
@@ -46,43 +46,33 @@ class FerPlus:
 
     def majority(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]]:
         """Return the pictures to judge on and their classes: where one of the seven has over half of the votes."""
-        classes = self.votes.argmax(axis=1)
-        clear = (self.votes.max(axis=1) > self.votes.sum(axis=1) / 2) & (classes < 7)
-        return self.pictures[clear], classes[clear]
+        clear, classes = majority(self.votes)
+        return self.pictures[clear], classes
 
 
 def read_ferplus(folder: Path, split: str) -> FerPlus:
     """Read one split.
 
     Raises:
-        UsageError: A file is absent or not what the format says; tells which.
+        SourceOpenError: The votes cannot be read.
+        UsageError: They, or the pictures, are not what the format says; tells which, and the line.
     """
-    rows = _read_votes(folder / f"{split}_votes.csv")
-    votes = np.array([[int(row[name]) for name in _VOTES] for row in rows], np.float32)
-    votes[votes <= 1] = 0  # one vote of ten is noise: the FER+ protocol
+    table = folder / f"{split}_votes.csv"
+    votes = without_noise(np.stack([votes_in(table, row) for row in read_table(table, VOTES)]))
     mosaics = sorted(folder.glob(f"{split}_[0-9]*.webp"))
     tiles = [_tiles(path)[:_PICTURES_A_MOSAIC] for path in mosaics]
     pictures = np.concatenate([np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8), *tiles])
     if len(pictures) < len(votes):
-        raise UsageError(f"{folder}: {len(votes)} votes but only {len(pictures)} pictures in {split}_*.webp")
+        raise UsageError(
+            f"{printable(folder)}: {len(votes)} votes but only {len(pictures)} pictures in {split}_*.webp; add the rest"
+        )
     return FerPlus(pictures[: len(votes)], votes)
-
-
-def _read_votes(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); name the folder that holds FER+") from error
-    if not rows or not set(_VOTES) <= set(rows[0]):
-        raise UsageError(f"{path}: must have the columns {', '.join(_VOTES)}")
-    return rows
 
 
 def _tiles(path: Path) -> npt.NDArray[np.uint8]:
     mosaic = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if mosaic is None or mosaic.shape[0] % CROP_SIZE or mosaic.shape[1] % CROP_SIZE:
-        raise UsageError(f"{path}: must be a picture of whole tiles of {CROP_SIZE} px")
+        raise UsageError(f"{printable(path)}: must be a picture of whole tiles of {CROP_SIZE} px; replace it")
     rows, columns = mosaic.shape[0] // CROP_SIZE, mosaic.shape[1] // CROP_SIZE
     tiles = mosaic.reshape(rows, CROP_SIZE, columns, CROP_SIZE).swapaxes(1, 2)
     return np.asarray(tiles.reshape(-1, CROP_SIZE, CROP_SIZE), np.uint8)

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from streamer.errors import SourceOpenError
 from streamer.photos import read_picture
-from streamer.recognition.photo_faces import locate_faces
+from streamer.recognition.photo_faces import locate_faces, most_central
 from streamer.recognition.photo_landmarks import steady_landmarks
 from streamer.recognition.photo_vectors import photo_vectors
 from streamer.stages import Crops, Detector, Embedder
-from streamer.types import Faces, Float32
+from streamer.types import Float32
 
 # Crops that are kept until they go through the net together, some 9 MB of them.
 _BATCH = 64
@@ -102,19 +102,6 @@ def _central_crop(path: Path, nets: FaceNets, skips_unreadable: bool) -> Crops |
         return None
     row = most_central(faces, picture.width, picture.height)
     return nets.embedder.crop(picture, steady_landmarks(picture, faces, row, nets.detector))
-
-
-def most_central(faces: Faces, width: int, height: int) -> int:
-    """Return the row of the face that a picture of so many px is about: the central one, unless another is far larger.
-
-    It is the one with the largest area less twice the squared distance of its middle from the picture's, as
-    insightface's and facenet-pytorch's preparation of LFW choose it. By distance alone somebody small who looks over
-    the shoulder of the person meant is taken for them.
-    """
-    sides = faces.xyxy[:, 2:] - faces.xyxy[:, :2]
-    centres = (faces.xyxy[:, :2] + faces.xyxy[:, 2:]) / 2
-    distances = ((centres - np.array([width / 2, height / 2])) ** 2).sum(axis=1)
-    return int(np.argmax(sides.prod(axis=1) - 2 * distances))
 
 
 def _batches(crops: Iterable[tuple[int, Crops]]) -> Iterator[list[tuple[int, Crops]]]:

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 
 from streamer.evaluation.labelled import JudgedFace, Verdict
+from streamer.evaluation.lettering import Colour, write_line
 from streamer.evaluation.pictures import PictureFigures
 from streamer.fonts import TextRenderer, clean_text
 from streamer.pictures import Picture, UInt8
 from streamer.sinks.png import write_png
 
 MOST_CELLS = 300
-
-Colour = tuple[int, int, int]  # BGR
 
 _WHITE, _INK, _GREY = (255, 255, 255), (40, 40, 40), (110, 110, 110)
 # Dark enough for text on white (5 to 1), and told apart by the colour-blind by the sign before the name, too.
@@ -138,7 +137,7 @@ def draw_sheet(cells: Sequence[Cell], title: str) -> UInt8:
     wide = max(wide, min(text.width(title, _TITLE_SIZE), 3 * outer))
     height = 2 * _MARGIN + title_height + max(0, rows * (outer + caption + _GAP) - _GAP)
     sheet = np.full((height, wide + 2 * _MARGIN, 3), _WHITE, np.uint8)
-    _write(sheet, text, text.fit(title, _TITLE_SIZE, wide), (_MARGIN, _MARGIN), _TITLE_SIZE, _INK)
+    write_line(sheet, text, text.fit(title, _TITLE_SIZE, wide), (_MARGIN, _MARGIN), _TITLE_SIZE, _INK)
     for place, one in enumerate(cells):
         left = _MARGIN + place % columns * (outer + _GAP)
         top = _MARGIN + title_height + place // columns * (outer + caption + _GAP)
@@ -152,19 +151,9 @@ def _draw_cell(sheet: UInt8, text: TextRenderer, one: Cell, left: int, top: int)
     sheet[top + _LINE : top + _LINE + _THUMB, left + _LINE : left + _LINE + _THUMB] = one.thumbnail
     line = text.fit(f"{'✓' if one.is_right else '✗'} {one.given}", _NAME_SIZE, outer)
     place = top + outer + 6
-    _write(sheet, text, line, (left, place), _NAME_SIZE, colour)
+    write_line(sheet, text, line, (left, place), _NAME_SIZE, colour)
     place += text.line_height(_NAME_SIZE)
     for words, is_right in one.below:
         shade = _GREY if is_right is None else _GREEN if is_right else _RED
-        _write(sheet, text, text.fit(words, _SMALL_SIZE, outer), (left, place), _SMALL_SIZE, shade)
+        write_line(sheet, text, text.fit(words, _SMALL_SIZE, outer), (left, place), _SMALL_SIZE, shade)
         place += text.line_height(_SMALL_SIZE)
-
-
-def _write(sheet: UInt8, text: TextRenderer, line: str, place: tuple[int, int], size: int, colour: Colour) -> None:
-    """Mix a line of text into the sheet; what would lie outside is left out."""
-    left, top = place
-    region = sheet[top:, left:]
-    ink = text.line(line, size)[: region.shape[0], : region.shape[1]]
-    region = region[: ink.shape[0], : ink.shape[1]]
-    share = ink[:, :, None].astype(np.float32) / 255
-    region[:] = np.rint(region * (1 - share) + np.array(colour, np.float32) * share).astype(np.uint8)

@@ -12,8 +12,8 @@ import numpy as np
 
 from streamer.errors import GalleryError, SourceOpenError, UsageError, printable
 from streamer.evaluation.matching import assign
-from streamer.evaluation.tables import TableRow, read_table
 from streamer.recognition.people import clean_name
+from streamer.tables import TableRow, read_table
 from streamer.types import EMOTIONS, Float32
 
 _STRANGER = "unknown"

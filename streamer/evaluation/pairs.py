@@ -9,8 +9,8 @@ import numpy as np
 
 from streamer.errors import SourceOpenError, UsageError, printable
 from streamer.evaluation.faces import FaceNets, OnPicture, embed_pictures
-from streamer.evaluation.tables import TableRow, read_table
 from streamer.evaluation.verification import FOLDS, Folds, Mask, Verification, draw_folds, verify
+from streamer.tables import TableRow, read_table
 
 _WORDS = {"1": True, "true": True, "0": False, "false": False}
 # Below every cosine: a face that was not found is never taken for anybody's.
