@@ -1,4 +1,4 @@
-"""Configuration to objects: with models.py and embedders.py the only modules that name implementations."""
+"""Configuration to objects: with models.py, embedders.py and classifiers.py all that names implementations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streamer import weights
 from streamer.annotate import AnnotateStyle, Annotator
+from streamer.classifiers import CLASSIFIER_WEIGHTS, classifier_id
 from streamer.config import Config
 from streamer.devices import Device
 from streamer.embedders import EMBEDDER_WEIGHTS
@@ -279,8 +280,13 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
 
 def describe(config: Config) -> RunDescription:
     """Return what a results file says of the run: the sha256 of what it may use, and the settings."""
-    embedder = embedder_id(config)
-    models = {name: entry.sha256 for name, entry in weights.WEIGHTS.items() if name not in EMBEDDER_WEIGHTS}
+    embedder, classifier = embedder_id(config), classifier_id(config)
+    chosen = (*EMBEDDER_WEIGHTS, *CLASSIFIER_WEIGHTS)
+    models = {name: weights.sha256_of(name) for name in weights.WEIGHTS if name not in chosen}
+    if classifier is not None:
+        # Two files of a user may have the same name.
+        name = classifier.name if classifier.name != embedder.name else f"{classifier.name} (emotion)"
+        models[name] = classifier.sha256
     if config.recognition.matcher_file is not None:
         models["matcher"] = file_sha256(config.recognition.matcher_file)
     return RunDescription(

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,16 @@ from filelock import FileLock, Timeout
 
 from streamer.errors import WeightsError, printable
 from streamer.http_files import Client, OnProgress, PassingError, RemoteFile, writing
-from streamer.weights import Weights
+from streamer.weights_file import Weights, note_path
 
 _LOG = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 1 << 20
 _MOST_BACKOFF_SECONDS = 30.0
+
+
+Judge = Callable[[Path], None]
+"""Looks at a file, and raises WeightsError where it is not the net that it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,17 @@ def fetch(weights: Weights, network: Network, on_progress: OnProgress) -> Path:
 
     Raises:
         UsageError: The proxy is none.
-        WeightsError: It cannot be had, is another file, or cannot be written. What came of the right file is kept.
+        WeightsError: It cannot be had, is another file, or cannot be written. What came of the right file is kept. Or
+            nobody knows its sha256, so that nothing from a network could be told from it.
         KeyboardInterrupt: What came is kept, too.
     """
     if weights.url is None:
         raise ValueError(f"{weights.name} is not fetched")
+    if weights.sha256 is None or weights.size_bytes is None:
+        raise WeightsError(
+            f"{weights.name} is not fetched over the network, for no sha256 is published that it could be compared "
+            f"with; {weights.remedy}"
+        )
     file = RemoteFile(weights.name, weights.url, weights.size_bytes)
     client = Client(network.proxy, network.silence_seconds)
     with _part(weights) as part:
@@ -76,13 +86,15 @@ def fetch(weights: Weights, network: Network, on_progress: OnProgress) -> Path:
         return _accepted(part, weights, file.host)
 
 
-def fetch_from(source: Path, weights: Weights, on_progress: OnProgress) -> Path:
+def fetch_from(source: Path, weights: Weights, on_progress: OnProgress, judge: Judge | None = None) -> Path:
     """Copy weights from a file that somebody brought, unless they are there already.
 
     Args:
         source: The file as the weights' URL gives it.
-        weights: What it must be.
+        weights: What it must be. Where its sha256 is not known, any file will do that the judge accepts; it takes the
+            place of one that was brought before, and its sha256 is noted.
         on_progress: Told as bytes are copied.
+        judge: Looks at a copy whose sha256 is not known, and raises WeightsError where it is no such net.
 
     Returns:
         Where the copy lies now.
@@ -95,6 +107,7 @@ def fetch_from(source: Path, weights: Weights, on_progress: OnProgress) -> Path:
             return _place(weights)
         try:
             given = source.open("rb")
+            size_bytes = weights.size_bytes if weights.size_bytes is not None else source.stat().st_size
         except OSError as error:
             raise WeightsError(
                 f"the file {printable(source)} cannot be read ({error.strerror}); give the one from {weights.url}"
@@ -102,11 +115,31 @@ def fetch_from(source: Path, weights: Weights, on_progress: OnProgress) -> Path:
         with given, writing(part, "wb") as file:
             there = 0
             # A file that is too long is seen as soon as it is, not when the disk is full of it.
-            while there <= weights.size_bytes and (block := given.read(_BLOCK_BYTES)):
+            while there <= size_bytes and (block := given.read(_BLOCK_BYTES)):
                 file.write(block)
                 there += len(block)
-                on_progress(there, weights.size_bytes)
+                on_progress(there, size_bytes)
+        if weights.sha256 is None:
+            return _noted(part, weights, judge)
         return _accepted(part, weights, printable(source))
+
+
+def _noted(part: Path, weights: Weights, judge: Judge | None) -> Path:
+    """Give a file its final name once a judge has accepted it, and note its sha256 beside it. Raises WeightsError."""
+    try:
+        if judge is not None:
+            judge(part)
+    except WeightsError:
+        part.unlink()
+        raise
+    note = note_path(weights)
+    # Should it end between these steps, the file counts as absent or as another one, never as good.
+    note.unlink(missing_ok=True)
+    path = part.replace(_place(weights))
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    note.write_text(f"{sha256} {path.stat().st_size}\n", encoding="ascii")
+    return path
 
 
 def _place(weights: Weights) -> Path:
@@ -132,7 +165,7 @@ def _part(weights: Weights) -> Iterator[Path | None]:
 
 
 def _is_right(path: Path, weights: Weights) -> bool:
-    if _size(path) != weights.size_bytes:
+    if weights.sha256 is None or _size(path) != weights.size_bytes:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == weights.sha256
@@ -142,10 +175,10 @@ def _accepted(part: Path, weights: Weights, origin: str) -> Path:
     """Give a file its final name; one that is another than it must be is removed. Raises WeightsError."""
     if not _is_right(part, weights):
         part.unlink()
+        known = f"({weights.size_bytes} bytes, {str(weights.sha256)[:12]}…)"
         raise WeightsError(
             f"what {origin} gives for {weights.name} is another file: its length or sha256 is not the known one "
-            f"({weights.size_bytes} bytes, {weights.sha256[:12]}…), so it is not used; bring the right one from "
-            "elsewhere and give it with --from"
+            f"{known}, so it is not used; bring the right one from elsewhere and give it with --from"
         )
     return part.replace(_place(weights))
 

@@ -24,7 +24,7 @@ def embedder_id(config: Config) -> EmbedderId:
     settings = config.embedder
     if settings.path is not None:
         return onnx_id(settings.path, _recipe(config))
-    return EmbedderId(settings.kind, weights.WEIGHTS[settings.kind].sha256)
+    return EmbedderId(settings.kind, weights.sha256_of(settings.kind))
 
 
 def build_embedder(config: Config, device: Device) -> AlignedEmbedder:

@@ -10,20 +10,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from functools import partial
 
+from streamer.classifiers import build_classifier
 from streamer.config import Config
 from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
 from streamer.embedders import build_embedder, dlib_net
-from streamer.emotion import ferplus_file
-from streamer.emotion.ferplus import FerPlusClassifier
-from streamer.emotion.ferplus import Net as EmotionNet
 from streamer.labels import Recognition
 from streamer.openvino_runtime import Precision
 from streamer.recognition.trained import Nets, load
 from streamer.stages import Detector, Embedder, EmotionClassifier
 from streamer.stats import RunStats
-from streamer.weights import locate
 
 # P-Net's score from which R-Net looks, and how the nets compute: the reference's where every frame is searched, or one
 # picture alone. What a thriftier search misses in one frame of a video it finds in another, and follows it to there.
@@ -120,20 +117,8 @@ class Models:
     def emotion(self) -> EmotionClassifier | None:
         """The net that reads emotions; None where the configuration switches it off."""
         if self._emotion is None and self._config.emotion.enabled:
-            self._emotion = FerPlusClassifier(ferplus_net(self.device), self._config.emotion.tau)
+            self._emotion = build_classifier(self._config, self.device)
         return self._emotion
-
-
-def ferplus_net(device: Device) -> EmotionNet:
-    """Return what computes the shipped emotion net. Raises WeightsError."""
-    weights = ferplus_file.read(locate("emotion-ferplus"))
-    if device.backend == "openvino":
-        from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
-
-        return OpenVinoEmotionNet(weights, precision="fastest")
-    from streamer.emotion.ferplus_torch import TorchEmotionNet
-
-    return TorchEmotionNet(weights, *placement(device))
 
 
 def scan_threads(config: Config, device: Device) -> int:

@@ -72,6 +72,17 @@ def convolution(
     return opset13.add(maps, constant(bias.reshape(1, -1, 1, 1)))
 
 
+def convolution_of_each(
+    x: Node, weight: Float32, bias: Float32, *, stride: int = 1, padding: tuple[int, int] = (0, 0)
+) -> Node:
+    """Convolve each of (N, C, H, W) channels alone, by a (C, 1, h, w) weight, and add a (C,) bias."""
+    from openvino import opset13
+
+    pads, groups = list(padding), constant(weight[:, None])
+    maps = opset13.group_convolution(x, groups, [stride, stride], pads, pads, [1, 1])
+    return opset13.add(maps, constant(bias.reshape(1, -1, 1, 1)))
+
+
 def dense(x: Node, weight: Float32, bias: Float32 | None = None) -> Node:
     """Multiply (N, C) by a (K, C) weight and add a (K,) bias."""
     from openvino import opset13
@@ -94,11 +105,19 @@ def relu(x: Node) -> Node:
     return opset13.relu(x)
 
 
-def max_pool(x: Node, side: int, stride: int, *, rounding: str) -> Node:
+def clamped(x: Node, least: float, most: float) -> Node:
+    """Replace what is below or above two numbers by them."""
+    from openvino import opset13
+
+    return opset13.clamp(x, least, most)
+
+
+def max_pool(x: Node, side: int, stride: int, *, rounding: str, padding: int = 0) -> Node:
     """Return maxima over side × side windows; `rounding` of the number of windows: "ceil" or "floor"."""
     from openvino import opset13
 
-    pooled = opset13.max_pool(x, [stride, stride], [1, 1], [0, 0], [0, 0], [side, side], rounding)
+    pads = [padding, padding]
+    pooled = opset13.max_pool(x, [stride, stride], [1, 1], pads, pads, [side, side], rounding)
     return pooled.output(0)  # the other holds the maxima's places
 
 

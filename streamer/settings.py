@@ -6,33 +6,19 @@ A key is added by adding a field. The text below a field documents its key: `con
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Literal, Self, Union, get_args, get_origin
+from types import MappingProxyType
+from typing import Literal, Self
 
 import platformdirs
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
-_KINDS: Mapping[object, str] = MappingProxyType(
-    {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path", NoneType: "null"}
-)
-
-
-def _expanded(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise ValueError(str(error)) from error
-
-
-LocalPath = Annotated[Path, Field(strict=False), AfterValidator(_expanded)]
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
-Encoder = Literal["auto", "libx264", "h264_nvenc", "h264_vaapi", "h264_videotoolbox", "h264_qsv", "h264_amf"]
+from streamer.settings_values import Encoder as Encoder
+from streamer.settings_values import LocalPath, Names, Numbers, Preset, scalar_text
+from streamer.settings_values import allowed_values as allowed_values
 
 
 class Section(BaseModel):
@@ -147,20 +133,72 @@ class RecognitionSettings(Section):
         return self.gallery or platformdirs.user_data_path("streamer") / "gallery"
 
 
+# Which kinds of emotion nets have which keys.
+_EMOTION_KEYS: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(
+    {
+        ("fer-pytorch",): ("architecture",),
+        ("fer-pytorch", "onnx"): ("temperature",),
+        ("onnx",): ("classes", "prior", "crop_size", "crop_scale", "channels", "normalisation"),
+    }
+)
+
+
 class EmotionSettings(Section):
     """See `Config.emotion`."""
 
     enabled: bool = True
     """Assess emotions; false saves their time."""
-    kind: Literal["ferplus"] = "ferplus"
-    """Which net assesses emotions."""
+    kind: Literal["ferplus", "fer-pytorch", "onnx"] = "ferplus"
+    """Which net assesses emotions: streamer's own; one of fer-pytorch's, from its checkpoint (`streamer models fetch`);
+    or an ONNX file of your own, such as emotion-ferplus-8.onnx."""
     tau: float = Field(default=0.5, ge=0, le=1)
     """How far it is taken back that training has seen little anger, disgust and fear; 0: not at all, most pictures are
     told right; 1: all emotions are held equally common."""
+    architecture: Literal["resnet34", "mobilenetv2_140"] | None = None
+    """For kind fer-pytorch alone: which of its nets; null: resnet34."""
+    path: LocalPath | None = None
+    """For kind ferplus: a net that `streamer train-emotion` wrote; null: the shipped one. For kind fer-pytorch: a
+    checkpoint of your own; null: the one that was fetched. For kind onnx: the ONNX file."""
+    temperature: float | None = Field(default=None, gt=0, le=100)
+    """For kinds fer-pytorch and onnx: what the net's logits are divided by; above 1: less sure. null: 1."""
+    classes: Names | None = None
+    """For kind onnx, as are the five keys below: what each output of the net stands for, in order, as in [neutral,
+    happy, sad]; what is none of the seven emotions, such as contempt, is left out."""
+    prior: Numbers | None = None
+    """Each class's share, above 0, of what the net was trained on, in the order of classes; tau takes it back. null:
+    not known, tau changes nothing."""
+    crop_size: int | None = Field(default=None, ge=16, le=1024)
+    """Side in pixels of the crops that the net takes; null: as the file has it, or 64."""
+    crop_scale: float | None = Field(default=None, ge=0.5, le=3)
+    """How large a part of the picture a crop shows, as a multiple of what FER's tight pictures show; null: 1."""
+    channels: Literal["grey", "rgb", "bgr"] | None = None
+    """What the net sees; null: grey where the file takes one channel, else rgb."""
+    normalisation: Literal["raw", "standardise", "unit", "imagenet", "arcface", "facenet"] | None = None
+    """What becomes of a pixel x of 0..255: raw: x; standardise: (x-mean)/deviation of the crop itself; the others as in
+    embedder.normalisation. null: raw."""
     smoothing_seconds: float = Field(default=0.5, ge=0, le=60)
     """Time constant in seconds over which a face's emotion is averaged; 0: not averaged."""
     every_seconds: float = Field(default=0.2, ge=0, le=60)
     """Seconds between assessments of one face; 0: every frame."""
+
+    @model_validator(mode="after")
+    def _keys_suit_the_kind(self) -> Self:
+        for kinds, keys in _EMOTION_KEYS.items():
+            given = [key for key in keys if getattr(self, key) is not None]
+            if self.kind not in kinds and given:
+                raise ValueError(
+                    f"only kind {' or '.join(kinds)} has {' and '.join(given)}, and kind is {self.kind}; remove what "
+                    "is not meant"
+                )
+        if self.kind == "onnx" and (self.path is None or self.classes is None):
+            raise ValueError(
+                "kind onnx needs emotion.path, the ONNX file, and emotion.classes, what its outputs stand for in order"
+            )
+        if self.prior is not None and self.classes is not None and len(self.prior) != len(self.classes):
+            raise ValueError(
+                f"prior has {len(self.prior)} shares for {len(self.classes)} classes; give one for each, in their order"
+            )
+        return self
 
 
 class LabelsSettings(Section):
@@ -286,43 +324,5 @@ def as_yaml(config: Config, origins: Mapping[str, str] = MappingProxyType({})) -
                 comment, 110, initial_indent="  # ", subsequent_indent="  # ", break_long_words=False
             )
             origin = origins.get(f"{section}.{key}")
-            lines.append(f"  {key}: {_scalar_text(value)}" + (f"  # from {_one_line(origin)}" if origin else ""))
+            lines.append(f"  {key}: {scalar_text(value)}" + (f"  # from {' '.join(origin.split())}" if origin else ""))
     return "\n".join(lines) + "\n"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _scalar_text(value: object) -> str:
-    """Write one value as YAML."""
-    plain = str(value) if isinstance(value, Path) else value
-    if isinstance(plain, str) and not plain.isprintable():
-        return json.dumps(plain)  # YAML, too, and always one line
-    return yaml.safe_dump({"x": plain}, allow_unicode=True, width=1_000_000).removeprefix("x:").strip()
-
-
-def allowed_values(field: FieldInfo) -> str:
-    """Say what a key may be: `a number, at least 0.5 and at most 1, or null`."""
-    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    limits = [
-        f"{word} {getattr(limit, name):g}"
-        for limit in field.metadata
-        for name, word in words.items()
-        if hasattr(limit, name)
-    ]
-    kinds = _kinds(field.annotation)
-    bounded = ", ".join([kinds[0], " and ".join(limits)]) if limits else kinds[0]
-    return bounded if len(kinds) == 1 else f"{bounded}{',' if limits else ''} or {kinds[1]}"
-
-
-def _kinds(annotation: object) -> list[str]:
-    origin = get_origin(annotation)
-    if origin in (Union, UnionType):
-        return [kind for part in get_args(annotation) for kind in _kinds(part)]
-    if origin is Annotated:
-        return _kinds(get_args(annotation)[0])
-    if origin is Literal:
-        *names, last = get_args(annotation)
-        return [f"{', '.join(names)} or {last}" if names else str(last)]
-    return [_KINDS[annotation]]

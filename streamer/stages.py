@@ -120,7 +120,10 @@ class Matcher(Protocol):
 
 
 class EmotionClassifier(Protocol):
-    """Says what a face shows. Implementation: emotion/ferplus."""
+    """Says what a face shows.
+
+    Implementations: emotion/ferplus, fer_pytorch, onnx_openvino (the last two by aligned).
+    """
 
     @property
     def crop_size(self) -> int:

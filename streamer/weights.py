@@ -7,16 +7,17 @@ path, which compares size and sha256 first (about 10 ms for the largest that com
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import platformdirs
 
 from streamer.errors import WeightsError
+from streamer.weights_file import Weights as Weights
+from streamer.weights_file import check as check
+from streamer.weights_file import fingerprint
 
 # The emotion net's sha256 and size in bytes: to be replaced together with the file whenever it is trained anew.
 _FERPLUS_SHA256 = "e04efd1f48b14b2e13c5ab197fa6dc7de98fa4841fbe59a30118172fb4361bd8"
@@ -26,68 +27,13 @@ _POPULATION_SHA256 = "dc0fdd2a16956f4a90e95f2cacf56a25f0675b8dfcb466f599bf6464f9
 _POPULATION_BYTES = 292_688
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """One weights file as it must be.
-
-    Attributes:
-        name: What options and messages call it.
-        role: What it is for, in a few words.
-        path: Where it must lie; None: the package that carries it is not installed.
-        sha256: Of the whole file, lower-case hexadecimal.
-        size_bytes: Of the whole file.
-        licence: SPDX identifier.
-        source: Where it comes from originally.
-        remedy: What to do where it is absent or damaged, an imperative.
-        url: Where `streamer models fetch` gets it; None: it comes with an installed package.
-    """
-
-    name: str
-    role: str
-    path: Path | None
-    sha256: str
-    size_bytes: int
-    licence: str
-    source: str
-    remedy: str
-    url: str | None = None
-
-    @property
-    def is_optional(self) -> bool:
-        """Nothing needs it until a user chooses its net."""
-        return self.url is not None
-
-    @property
-    def is_absent(self) -> bool:
-        """There is no file, good or bad."""
-        return self.path is None or not self.path.exists()
-
-
-def check(weights: Weights) -> Path:
-    """Return the path of a weights file once its size and sha256 are seen to be right.
-
-    Raises:
-        WeightsError: The file is absent, unreadable, of another length or of other content.
-    """
-    if weights.path is None:
-        raise WeightsError(f"the package that carries {weights.name} is not installed; {weights.remedy}")
-    file_text = f"the weights file {weights.path} ({weights.name})"
-    try:
-        size_bytes = weights.path.stat().st_size
-        with weights.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise WeightsError(f"{file_text} is absent; {weights.remedy}") from error
-    except OSError as error:
-        raise WeightsError(f"{file_text} cannot be read ({error.strerror}); {weights.remedy}") from error
-    if size_bytes < weights.size_bytes:
-        raise WeightsError(f"{file_text} is cut: {size_bytes} of {weights.size_bytes} bytes; {weights.remedy}")
-    if sha256 != weights.sha256:
-        raise WeightsError(
-            f"{file_text} is another one: its sha256 starts {sha256[:12]} instead of {weights.sha256[:12]}; "
-            f"{weights.remedy}"
-        )
-    return weights.path
+def sha256_of(name: str) -> str:
+    """Return the sha256 that the weights called `name` must have. Raises WeightsError where nobody has brought them."""
+    weights = WEIGHTS[name]
+    wanted = fingerprint(weights)
+    if wanted is None:
+        raise WeightsError(f"the weights {name} are absent; {weights.remedy}")
+    return wanted.sha256
 
 
 def locate(name: str) -> Path:
@@ -125,6 +71,23 @@ def _fetched(name: str, role: str, url: str, sha256: str, size_bytes: int, sourc
         licence="MIT",
         source=source,
         remedy=f"fetch it: streamer models fetch {name}",
+        url=url,
+    )
+
+
+def _brought(architecture: str, release: str, file_name: str) -> Weights:
+    """Return a checkpoint of fer-pytorch, of which no sha256 is published, nor its size."""
+    url = f"https://github.com/Emilien-mipt/fer-pytorch/releases/download/{release}/{file_name}"
+    name = f"fer-pytorch-{architecture}"
+    return Weights(
+        name=name,
+        role="emotion classifier: 7 probabilities a face",
+        path=platformdirs.user_data_path("streamer") / "weights" / file_name,
+        sha256=None,
+        size_bytes=None,
+        licence="MIT",
+        source=f"fer-pytorch's release {release} (trained by Emin Tagiev on FER+)",
+        remedy=f"download {url} and give it: streamer models fetch {name} --from FILE",
         url=url,
     )
 
@@ -205,6 +168,8 @@ _ALL = (
         source="trained by the streamer project on FER+ (Barsoum et al., ICMI 2016)",
         remedy=_REINSTALL,
     ),
+    _brought("resnet34", "0.0.1", "resnet34-epoch.12-val_loss.0.494-val_acc.0.846-val_f1.0.843.ckpt"),
+    _brought("mobilenetv2_140", "1.0.1", "mobilenetv2_140-epoch.12-val_loss.0.629-val_acc.0.827-val_f1.0.825.ckpt"),
 )
 
 WEIGHTS: Mapping[str, Weights] = MappingProxyType({weights.name: weights for weights in _ALL})

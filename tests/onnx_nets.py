@@ -61,6 +61,52 @@ class Conv:
         return bytes(self.model().SerializeToString())
 
 
+@dataclass(frozen=True)
+class Classes:
+    """Means of 4 × 4 parts of the picture, and a matrix: (N, C, S, S) to (N, K) logits, or to their softmax."""
+
+    channels: int = 1
+    side: int = 64
+    outputs: int = 8
+    last: str = "Gemm"
+    is_channels_first: bool = True
+
+    @property
+    def matrix(self) -> Float32:
+        """(K, 16 C) float32."""
+        random = np.random.default_rng(self.outputs * 10 + self.channels)
+        return np.asarray(random.normal(0, 0.01, (self.outputs, 16 * self.channels)), np.float32)
+
+    def logits(self, pixels: Float32) -> Float32:
+        """Return the (K,) logits of (C, S, S) pixels."""
+        part = self.side // 4
+        means = pixels.astype(np.float64).reshape(self.channels, 4, part, 4, part).mean(axis=(2, 4))
+        return np.asarray(self.matrix.astype(np.float64) @ means.reshape(-1), np.float32)
+
+    def content(self) -> bytes:
+        part, square = self.side // 4, [self.side, self.side]
+        shape: list[Side] = ["N", self.channels, *square] if self.is_channels_first else ["N", *square, self.channels]
+        turned = [] if self.is_channels_first else [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2])]
+        nodes = [
+            *turned,
+            helper.make_node(
+                "AveragePool", ["t" if turned else "x"], ["p"], kernel_shape=[part, part], strides=[part, part]
+            ),
+            helper.make_node("Flatten", ["p"], ["f"]),
+            helper.make_node("Gemm", ["f", "matrix"], ["logits"], transB=1),
+        ]
+        if self.last != "Gemm":
+            nodes.append(helper.make_node(self.last, ["logits"], ["answers"], axis=1))
+        graph = helper.make_graph(
+            nodes,
+            "classes",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, ["N", self.outputs])],
+            [numpy_helper.from_array(self.matrix, "matrix")],
+        )
+        return bytes(as_model(graph).SerializeToString())
+
+
 def as_model(graph: GraphProto) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 

@@ -27,11 +27,11 @@ from streamer.recognition.people import EmbedderId, Gallery
 from streamer.recognition.photo_reader import PhotoReader
 from streamer.stages import Crops
 from streamer.types import Faces, Float32
-from streamer.weights import WEIGHTS
+from streamer.weights import sha256_of
 from tests.nets import dlib, mtcnn
 
 EMBEDDER_ID = EmbedderId("fake", "0" * 64)
-DLIB_ID = EmbedderId("dlib-resnet", WEIGHTS["dlib-resnet"].sha256)
+DLIB_ID = EmbedderId("dlib-resnet", sha256_of("dlib-resnet"))
 FACE_COLOUR = (40, 200, 240)
 
 

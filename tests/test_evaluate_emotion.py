@@ -328,7 +328,7 @@ def test_portraits_are_judged_in_json_in_tables_and_in_a_picture(
         "precision": None,
         "f1": None,
     }
-    assert (found["net"], found["tau"]) == ("ferplus", 0.5)
+    assert (found["net"], found["tau"]) == ("emotion-ferplus", 0.5)
     assert read_picture(matrix).width > 700
     code, out, err = run(capsys, table, "--matrix", matrix)
     assert code == 5
@@ -337,7 +337,7 @@ def test_portraits_are_judged_in_json_in_tables_and_in_a_picture(
     assert code == 0
     for text in (
         "accuracy of all pictures",
-        "3 pictures; net ferplus, tau 0",
+        "3 pictures; net emotion-ferplus, tau 0",
         "no face was found in 1 of them: they count as wrong in the accuracy of all pictures",
         "no face shows surprise, sadness, anger, disgust, fear: balanced accuracy and macro-F1 are means",
         f"the matrix is {matrix}",

@@ -21,7 +21,7 @@ from streamer.recognition.population_fit import fit_population
 from streamer.recognition.thresholds import calibrated, calibration_of, templates_of, with_strangers
 from streamer.stages import Matcher
 from streamer.types import Float32, Identity
-from streamer.weights import WEIGHTS
+from streamer.weights import sha256_of
 
 EMBEDDER = EmbedderId("fake", "0" * 64)
 DIMENSION = 16
@@ -325,7 +325,7 @@ class TestKnn:
         assert KnnMatcher(gallery, similarity_threshold=0.5).match(rows) == exact
 
 
-DLIB = EmbedderId("dlib-resnet", WEIGHTS["dlib-resnet"].sha256)
+DLIB = EmbedderId("dlib-resnet", sha256_of("dlib-resnet"))
 
 
 def dlib_people(count: int, photos: int, seed: int) -> Gallery:

@@ -21,9 +21,9 @@ from streamer.cli.probes import Probe
 from streamer.recognition.facenet_openvino import OpenVinoFacenet
 from streamer.recognition.facenet_resnet import FacenetEmbedder
 from streamer.weights import WEIGHTS, Weights
-from tests import facenet
+from tests import facenet, fer_pytorch
 from tests.file_server import Play, serving
-from tests.onnx_nets import Conv
+from tests.onnx_nets import Classes, Conv
 
 CONTENT = np.random.default_rng(4).bytes(200_000)
 
@@ -170,6 +170,38 @@ def test_doctor_misses_the_weights_of_the_embedder_that_is_set(
     assert detail(*onnx) == f"ok: packaged, {path}: all good"
 
 
+@pytest.mark.timeout(60)
+def test_doctor_looks_at_the_emotion_net_that_is_set(
+    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register("http://127.0.0.1:9/tiny.pt")
+    libraries = ("opencv", "fonts", "pyav", "torch", "openvino")
+    monkeypatch.setattr("streamer.cli.probes.run_probes", lambda: dict.fromkeys(libraries, Probe(error="not run here")))
+    name = "fer-pytorch-resnet34"
+    brought = replace(WEIGHTS[name], path=tmp_path / "resnet34.ckpt")
+    known = {"packaged": registry.WEIGHTS["packaged"], name: brought}
+    monkeypatch.setattr("streamer.weights.WEIGHTS", known)
+
+    def detail(*overrides: str) -> str:
+        (weights,) = [check for check in doctor.run_checks(None, overrides) if check.name == "weights"]
+        return f"{weights.state}: {weights.detail}"
+
+    chosen = "emotion.kind=fer-pytorch"
+    assert detail() == "ok: packaged: all good"
+    assert f"streamer models fetch {name} --from FILE" in detail(chosen)
+    assert detail(chosen, "emotion.enabled=false") == "ok: packaged: all good"
+    path = tmp_path / "mine"
+    assert detail(chosen, f"emotion.path={path}").startswith(f"problem: the checkpoint {path} (emotion.path) is absent")
+    path.write_bytes(b"no net")
+    assert "is no checkpoint of fer-pytorch" in detail(chosen, f"emotion.path={path}")
+    fer_pytorch.save(fer_pytorch.random_net("resnet34"), path)
+    assert detail(chosen, f"emotion.path={path}") == f"ok: packaged, {path}: all good"
+    onnx = ("emotion.kind=onnx", f"emotion.path={path}", "emotion.classes=happy,sad")
+    assert f"the ONNX file {path} (emotion.path) is no ONNX file" in detail(*onnx)
+    path.write_bytes(Classes(outputs=2).content())
+    assert detail(*onnx) == f"ok: packaged, {path}: all good"
+
+
 _PROGRAM = """
 import sys, streamer.weights
 from pathlib import Path
@@ -186,7 +218,7 @@ sys.exit(cli.main(["models", "fetch", "tiny"]))
 def test_ctrl_c_is_exit_code_130_and_the_same_command_goes_on(register: Register, tmp_path: Path) -> None:
     with serving(CONTENT, Play(falls_silent_after=50_000), Play()) as server:
         tiny = register(server.url)
-        words = [str(tiny.path), tiny.sha256, str(tiny.size_bytes), server.url]
+        words = [str(tiny.path), str(tiny.sha256), str(tiny.size_bytes), server.url]
         command = [sys.executable, "-c", _PROGRAM, *words]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(cli.__file__).parents[2]) as process:
             assert process.stderr is not None

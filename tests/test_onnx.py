@@ -14,7 +14,7 @@ from streamer.config import load_config
 from streamer.devices import select_device
 from streamer.embedders import build_embedder, embedder_id
 from streamer.errors import WeightsError
-from streamer.recognition.onnx_file import read
+from streamer.onnx_file import onnx_file, read
 from streamer.recognition.onnx_openvino import OnnxEmbedder, OnnxRecipe, onnx_id
 from streamer.stages import Crops
 from tests.onnx_nets import Conv, as_model, conv_by_numpy, odd
@@ -277,7 +277,7 @@ class TestIdentity:
 
 def test_reading_gives_the_whole_file(tmp_path: Path) -> None:
     content = Conv().content()
-    assert read(written(tmp_path, content)) == content
+    assert read(onnx_file(written(tmp_path, content), "embedder.path")) == content
 
 
 def test_the_configuration_s_names_are_all_known(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from streamer.recognition.photo_reader import PhotoReader, largest_face
 from streamer.recognition.population import dlib_population
 from streamer.recognition.suspects import Likeness, Suspicion
 from streamer.types import Float32
-from streamer.weights import WEIGHTS
+from streamer.weights import sha256_of
 from tests.nets import dlib, mtcnn
 
-DLIB = EmbedderId("dlib-resnet", WEIGHTS["dlib-resnet"].sha256)
+DLIB = EmbedderId("dlib-resnet", sha256_of("dlib-resnet"))
 _SPREAD = 0.018  # views of one person differ as much as those of LFW do
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -95,6 +96,24 @@ class TestCommand:
         with net.with_suffix(".csv").open(newline="") as log:
             assert [row["epoch"] for row in csv.DictReader(log)] == ["1", "2", "3"]
         assert {path.name for path in net.parent.iterdir()} == {"net.safetensors", "net.csv"}
+
+    def test_its_net_is_used_where_the_configuration_names_it(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        net, folder = tmp_path / "net.safetensors", data_set(tmp_path / "set")
+        assert main(["train-emotion", str(folder), "-o", str(net), *FAST, "--epochs", "12"]) == 0
+        words = ["evaluate", "emotion", str(data_set(tmp_path / "other", 20, seed=9)), "--cropped", "--json"]
+        capsys.readouterr()
+        assert main([*words, "--set", f"emotion.path={net}"]) == 0
+        judged = json.loads(capsys.readouterr().out)
+        assert judged["accuracy"] > 0.9
+        assert judged["net"] == "net.safetensors"
+        for wrong, message in (
+            (tmp_path / "absent", "is absent; give a file that exists"),
+            (tmp_path, "cannot be read"),
+        ):
+            assert main([*words, "--set", f"emotion.path={wrong}"]) == 4
+            assert message in capsys.readouterr().err
 
     def test_the_same_seed_gives_the_same_net_and_nothing_is_overwritten(self, tmp_path: Path) -> None:
         folder, net = data_set(tmp_path / "set"), tmp_path / "net.safetensors"

@@ -184,8 +184,8 @@ def check_gpu(probe: Probe) -> Check:
     return Check("GPU", "ok", f"none, the CPU is used: {probe.values.get('cuda_problem') or 'torch does not start'}")
 
 
-def check_weights(names: Sequence[str], verify: Callable[[str], None]) -> Check:
-    """Compare every weights file with its sha256."""
+def check_weights(names: Sequence[str], verify: Callable[[str], object]) -> Check:
+    """Look at every file of weights with what raises WeightsError where one is not as it should be."""
     bad: list[str] = []
     for name in names:
         try:

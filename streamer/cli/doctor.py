@@ -9,7 +9,8 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from streamer.cli.output import printable
 
 if TYPE_CHECKING:
     from streamer.cli.checks import Check
+    from streamer.config import Config
 
 _OPENCV_WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -48,8 +50,6 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
     from streamer.config import load_config
     from streamer.devices import Device, bounded_threads, choose_device, probe_cpus
     from streamer.errors import UsageError
-    from streamer.recognition import onnx_file
-    from streamer.weights import verify
 
     probes = run_probes()
     try:
@@ -62,12 +62,7 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
         threads, problem = bounded_threads(cpus, runtime.threads), probes["openvino"].values.get("problem", "")
         return choose_device(runtime.device, checks.accelerators(probes["torch"]), threads, runtime.backend, problem)
 
-    def verify_one(name: str) -> None:
-        if settings.embedder.path is not None and name == str(settings.embedder.path):
-            onnx_file.read(settings.embedder.path)
-        else:
-            verify(name)
-
+    nets = _nets_in_use(settings)
     return [
         checks.check_packages(_package_versions()),
         checks.check_opencv_wheels([wheel for wheel in _OPENCV_WHEELS if _version(wheel) is not None]),
@@ -81,19 +76,39 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
         checks.check_cpu(cpus),
         checks.check_gpu(probes["torch"]),
         checks.check_nets(chosen),
-        checks.check_weights(_weights_in_use(settings.embedder.kind, settings.embedder.path), verify_one),
+        checks.check_weights(list(nets), lambda name: nets[name]()),
         checks.check_configuration(lambda: load_config(config, overrides)),
         checks.check_gallery(gallery),
         checks.check_folder("data folder", gallery.parent),
     ]
 
 
-def _weights_in_use(embedder: str, onnx_path: Path | None) -> list[str]:
-    """Return the weights that must be good: all that are there, and those of the embedder that is set."""
-    from streamer.weights import WEIGHTS
+def _nets_in_use(config: Config) -> dict[str, Callable[[], object]]:
+    """Return what looks at the files that must be good: all weights that are there, and the nets that are set."""
+    from streamer.emotion import fer_pytorch_file
+    from streamer.onnx_file import onnx_file, read
+    from streamer.weights import WEIGHTS, verify
 
-    names = [one.name for one in WEIGHTS.values() if one.name == embedder or not (one.is_optional and one.is_absent)]
-    return names if onnx_path is None else [*names, str(onnx_path)]
+    embedder, emotion = config.embedder, config.emotion
+    architecture = emotion.architecture or "resnet34"
+    chosen: set[str] = {embedder.kind}
+    if emotion.enabled and emotion.kind == "fer-pytorch" and emotion.path is None:
+        chosen.add(fer_pytorch_file.weights_name(architecture))
+    nets: dict[str, Callable[[], object]] = {
+        one.name: partial(verify, one.name)
+        for one in WEIGHTS.values()
+        if one.name in chosen or not (one.is_optional and one.is_absent)
+    }
+    if embedder.path is not None:
+        nets[str(embedder.path)] = partial(read, onnx_file(embedder.path, "embedder.path"))
+    if emotion.enabled and emotion.path is not None:
+        checkpoint = fer_pytorch_file.checkpoint_file(emotion.path)
+        nets[str(emotion.path)] = (
+            partial(read, onnx_file(emotion.path, checkpoint.key))
+            if emotion.kind == "onnx"
+            else partial(fer_pytorch_file.read, architecture, checkpoint)
+        )
+    return nets
 
 
 def exit_code(checks: Sequence[Check]) -> int:

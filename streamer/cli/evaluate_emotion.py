@@ -83,8 +83,8 @@ def emotion(
         check_output(matrix, sources=[source], suffixes=PNG_SUFFIXES, overwrite=overwrite)
     figures = _judge(pictures, config, is_cropped=cropped or pictures.are_crops)
     if matrix is not None:
-        write_matrix(matrix, figures, matrix_title(figures, config.emotion))
-    show_emotions(figures, config.emotion, as_json=as_json)
+        write_matrix(matrix, figures, matrix_title(figures, config))
+    show_emotions(figures, config, as_json=as_json)
     if matrix is not None and not as_json:
         show_matrix(matrix)
 

@@ -11,16 +11,16 @@ from streamer.cli.figures import interval_text, percent, print_json
 from streamer.cli.output import print_table, printable
 
 if TYPE_CHECKING:
+    from streamer.config import Config
     from streamer.evaluation.emotion import EmotionFigures
-    from streamer.settings import EmotionSettings
 
 
-def show_emotions(figures: EmotionFigures, settings: EmotionSettings, *, as_json: bool) -> None:
-    """Print how well a net reads emotions; `settings`: of the net. What was left out goes to stderr."""
+def show_emotions(figures: EmotionFigures, config: Config, *, as_json: bool) -> None:
+    """Print how well a net reads emotions; `config`: of the net. What was left out goes to stderr."""
     for note in figures.notes:
         typer.echo(printable(f"note: {note}"), err=True)
     if as_json:
-        print_json(_document(figures, settings))
+        print_json(_document(figures, config))
         return
     rows = [
         ["accuracy", percent(figures.accuracy.value), interval_text(figures.accuracy.interval)],
@@ -34,7 +34,7 @@ def show_emotions(figures: EmotionFigures, settings: EmotionSettings, *, as_json
     print_table(["figure", "value", "95 % within"], rows)
     _show_classes(figures)
     _show_sure(figures)
-    _show_remarks(figures, settings)
+    _show_remarks(figures, config)
 
 
 def _show_classes(figures: EmotionFigures) -> None:
@@ -71,9 +71,9 @@ def _show_sure(figures: EmotionFigures) -> None:
     )
 
 
-def _show_remarks(figures: EmotionFigures, settings: EmotionSettings) -> None:
+def _show_remarks(figures: EmotionFigures, config: Config) -> None:
     """Say what was judged, and what was not."""
-    typer.echo(f"\n{figures.images} pictures; net {settings.kind}, tau {settings.tau:g}")
+    typer.echo(f"\n{figures.images} pictures; net {_net(config)}, tau {config.emotion.tau:g}")
     if figures.undetected.any():
         typer.echo(
             f"no face was found in {figures.undetected.sum()} of them: they count as wrong in the accuracy of all "
@@ -87,7 +87,16 @@ def _show_remarks(figures: EmotionFigures, settings: EmotionSettings) -> None:
         )
 
 
-def _document(figures: EmotionFigures, settings: EmotionSettings) -> dict[str, object]:
+def _net(config: Config) -> str:
+    """Return what results files call the net, too."""
+    from streamer.classifiers import classifier_id
+
+    net = classifier_id(config)
+    assert net is not None, "what reads emotions is switched on here"
+    return net.name
+
+
+def _document(figures: EmotionFigures, config: Config) -> dict[str, object]:
     return {
         "accuracy": figures.accuracy.value,
         "accuracy_interval": figures.accuracy.interval,
@@ -117,18 +126,18 @@ def _document(figures: EmotionFigures, settings: EmotionSettings) -> dict[str, o
         "undetected": int(figures.undetected.sum()),
         "unclear": figures.unclear,
         "notes": figures.notes,
-        "net": settings.kind,
-        "tau": settings.tau,
+        "net": _net(config),
+        "tau": config.emotion.tau,
     }
 
 
-def matrix_title(figures: EmotionFigures, settings: EmotionSettings) -> str:
+def matrix_title(figures: EmotionFigures, config: Config) -> str:
     """Return the headline of the drawn matrix."""
     right = figures.accuracy
     shares = (
         f"{percent(right.value)} of {right.total:,} faces told right · balanced {percent(figures.balanced_accuracy)}"
     )
-    return f"{shares} · {settings.kind}, tau {settings.tau:g}"
+    return f"{shares} · {_net(config)}, tau {config.emotion.tau:g}"
 
 
 def show_matrix(path: Path) -> None:

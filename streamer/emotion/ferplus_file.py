@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from streamer.emotion.calibration import Calibration
 from streamer.errors import WeightsError
+from streamer.net_files import NetFile
 from streamer.types import EMOTIONS, Float32
 
 CHANNELS = (32, 32, 32, 64, 64, 64, 64, 128, 128, 128, 256, 256, 256)  # of the maps that each block puts out
@@ -90,6 +91,17 @@ def read(path: Path) -> EmotionWeights:
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} does not say how sure its net is (temperature and prior); {_REMEDY}") from error
     return EmotionWeights(tensors, calibration)
+
+
+def own_file(path: Path) -> NetFile:
+    """Return the file of a net that a user has trained."""
+    return NetFile(path, "emotion.path", "emotion net")
+
+
+def read_own(file: NetFile) -> EmotionWeights:
+    """Read the net that a user has trained. Raises WeightsError as `read` does, and where there is none."""
+    file.sha256()  # says what is wrong where nothing can be read
+    return read(file.path)
 
 
 def encoded(weights: EmotionWeights) -> bytes:

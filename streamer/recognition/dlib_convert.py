@@ -125,7 +125,7 @@ def convert(source: Path, target: Path) -> None:
     check(_expected_source(source))
     content = serialise(parse(source.read_bytes()))
     sha256 = hashlib.sha256(content).hexdigest()
-    expected = WEIGHTS["dlib-resnet"].sha256
+    expected = str(WEIGHTS["dlib-resnet"].sha256)
     if sha256 != expected:
         raise WeightsError(
             f"the conversion of {source} gave a file whose sha256 starts {sha256[:12]} instead of {expected[:12]}; "

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812, torch's own documentation calls it so
 
 from streamer.recognition.dlib_resnet import BLOCKS, CROP_SIZE, DIMENSION, DIVISOR, HALVING_BLOCKS, MEAN_BGR, read
-from streamer.recognition.torch_batches import FixedBatches, placed
 from streamer.stages import Crops
+from streamer.torch_batches import FixedBatches, placed
 from streamer.types import Float32
 
 # One thread, ms a face in full batches of 1, 2, 4, 8: 5.3, 3.4, 2.8, 2.5; on average over 1 to 8

@@ -2,17 +2,17 @@
 
 The net is David Sandberg's (github.com/davidsandberg/facenet, after Szegedy et al., AAAI 2017), as
 github.com/timesler/facenet-pytorch converted it; both MIT. Its weights are fetched once, see `streamer.downloads`. What
-computes it is facenet_openvino or facenet_torch: `forward` writes the net down once, in operations that either has.
+computes it is facenet_openvino or facenet_torch: `forward` writes the net down once, in layers that either has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from streamer.layers import Layers, Maps, Padding
 from streamer.recognition.aligned import AlignedEmbedder, Net
 from streamer.recognition.templates import FACENET
 from streamer.torch_files import Array, read_state
@@ -30,40 +30,10 @@ _EPSILON = 1e-3  # of its batch normalisations
 _SCALES = {"repeat_1": 0.17, "repeat_2": 0.10, "repeat_3": 0.20, "block8": 1.0}  # of what a block adds to its input
 _BLOCKS = {"repeat_1": 5, "repeat_2": 10, "repeat_3": 5}
 
-Maps = TypeVar("Maps")
-_Padding = tuple[int, int]
 _Float64 = npt.NDArray[np.float64]
 
 
-class Operations(Protocol[Maps]):
-    """What the net is made of, over (N, C, H, W) maps; weights are those that `read` returns."""
-
-    def convolve(self, x: Maps, name: str, *, stride: int = 1, padding: _Padding = (0, 0)) -> Maps:
-        """Convolve by NAME.weight and add NAME.bias."""
-        ...
-
-    def relu(self, x: Maps) -> Maps:
-        """Replace what is negative by 0."""
-        ...
-
-    def add(self, x: Maps, y: Maps) -> Maps:
-        """Add, element by element."""
-        ...
-
-    def join(self, maps: Sequence[Maps]) -> Maps:
-        """Put maps behind each other, channel by channel."""
-        ...
-
-    def shrink(self, x: Maps) -> Maps:
-        """Return the maxima of 3 × 3 windows, 2 apart."""
-        ...
-
-    def head(self, x: Maps, name: str) -> Maps:
-        """Return the (N, K) product of the maps' means and NAME.weight, plus NAME.bias."""
-        ...
-
-
-def forward(net: Operations[Maps], x: Maps) -> Maps:
+def forward(net: Layers[Maps], x: Maps) -> Maps:
     """Return the (N, 512) vectors, not yet of unit length, of (N, 3, 160, 160) normalised BGR pixels."""
     x = _convolved(net, x, "conv2d_1a", stride=2)
     x = _convolved(net, x, "conv2d_2a")
@@ -89,15 +59,15 @@ def forward(net: Operations[Maps], x: Maps) -> Maps:
     return net.head(_sum(net, x, "block8", ([], [(0, 1), (1, 0)])), "last")
 
 
-def _convolved(net: Operations[Maps], x: Maps, name: str, *, stride: int = 1, padding: _Padding = (0, 0)) -> Maps:
+def _convolved(net: Layers[Maps], x: Maps, name: str, *, stride: int = 1, padding: Padding = (0, 0)) -> Maps:
     return net.relu(net.convolve(x, name, stride=stride, padding=padding))
 
 
-def _block(net: Operations[Maps], x: Maps, name: str, branches: Sequence[Sequence[_Padding]]) -> Maps:
+def _block(net: Layers[Maps], x: Maps, name: str, branches: Sequence[Sequence[Padding]]) -> Maps:
     return net.relu(_sum(net, x, name, branches))
 
 
-def _sum(net: Operations[Maps], x: Maps, name: str, branches: Sequence[Sequence[_Padding]]) -> Maps:
+def _sum(net: Layers[Maps], x: Maps, name: str, branches: Sequence[Sequence[Padding]]) -> Maps:
     """Add to the input what several branches find in it: each a 1 × 1 convolution, then ones with these paddings."""
     found: list[Maps] = []
     for number, paddings in enumerate(branches):
@@ -109,7 +79,7 @@ def _sum(net: Operations[Maps], x: Maps, name: str, branches: Sequence[Sequence[
     return net.add(net.convolve(net.join(found), f"{name}.conv2d"), x)
 
 
-def _halved(net: Operations[Maps], x: Maps, name: str, *, deep: bool) -> Maps:
+def _halved(net: Layers[Maps], x: Maps, name: str, *, deep: bool) -> Maps:
     """Return half-sized maps: a 1 × 1 convolution, in deep branches a 3 × 3 one, then one with stride 2."""
     x = _convolved(net, x, f"{name}.0")
     x = _convolved(net, x, f"{name}.1", padding=(1, 1)) if deep else x

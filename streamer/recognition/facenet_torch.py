@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-import torch.nn.functional as F  # noqa: N812, torch's own documentation calls it so
 
+from streamer.layers_torch import TorchLayers
 from streamer.recognition.facenet_resnet import CROP_SIZE, DIMENSION, DIVISOR, MEAN, forward, read
-from streamer.recognition.torch_batches import FixedBatches, placed
 from streamer.stages import Crops
+from streamer.torch_batches import FixedBatches
 from streamer.types import Float32
 
 _CPU_BATCH = 1  # one face alone is the commonest call, and this net is large enough to keep a core busy with it
@@ -29,9 +27,7 @@ class TorchFacenet:
 
     def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         device, self._dtype = torch.device(device), dtype
-        self._operations = _Operations(
-            {name: placed(torch.from_numpy(values), device, dtype) for name, values in read().items()}
-        )
+        self._layers = TorchLayers(read(), device, dtype)
         self._batches = FixedBatches(
             self._forward,
             side=CROP_SIZE,
@@ -48,32 +44,4 @@ class TorchFacenet:
     def _forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the (B, 512) float32 vectors of a full (B, 160, 160, 3) uint8 batch."""
         pixels = ((batch.permute(0, 3, 1, 2) - MEAN) / DIVISOR).to(self._dtype)
-        return forward(self._operations, pixels).float()
-
-
-class _Operations:
-    """See `facenet_resnet.Operations`."""
-
-    def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
-        self._tensors = tensors
-
-    def convolve(
-        self, x: torch.Tensor, name: str, *, stride: int = 1, padding: tuple[int, int] = (0, 0)
-    ) -> torch.Tensor:
-        weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
-        return F.conv2d(x, weight, bias, stride=stride, padding=padding)
-
-    def relu(self, x: torch.Tensor) -> torch.Tensor:
-        return x.relu_()
-
-    def add(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return x + y
-
-    def join(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
-        return torch.cat(list(maps), 1)
-
-    def shrink(self, x: torch.Tensor) -> torch.Tensor:
-        return F.max_pool2d(x, 3, 2)
-
-    def head(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        return F.linear(x.mean((2, 3)), self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"])
+        return forward(self._layers, pixels).float()

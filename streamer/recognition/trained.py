@@ -191,7 +191,7 @@ def train(
 
 
 def _face_net_id() -> EmbedderId:
-    return EmbedderId("dlib-resnet", weights.WEIGHTS["dlib-resnet"].sha256)
+    return EmbedderId("dlib-resnet", weights.sha256_of("dlib-resnet"))
 
 
 def _pooled(

@@ -1,18 +1,16 @@
-"""An ONNX file as a user brings it: read whole, named by its sha256, and refused where it points to other files.
+"""An ONNX file as a user brings it: read whole, and refused where it points to other files.
 
-Only as much of the format (protocol buffers, onnx/onnx.proto) is read as that takes; what computes the net is
-onnx_openvino.
+Only as much of the format (protocol buffers, onnx/onnx.proto) is read as that takes; what computes the net is onnx_net.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from streamer.errors import WeightsError, printable
+from streamer.errors import WeightsError
+from streamer.net_files import NetFile
 
 _MOST_BYTES = 2**31 - 1  # what a file of protocol buffers may have
 
@@ -33,57 +31,28 @@ _EXTERNAL_FIELDS = (13, 14)  # of a tensor: where its numbers lie, and that they
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 
 
-def file_text(path: Path) -> str:
-    """Return how messages call the file."""
-    return f"the ONNX file {printable(path)} (embedder.path)"
+def onnx_file(path: Path, key: str) -> NetFile:
+    """Return the file at `path`, which the configuration's `section.key` names."""
+    return NetFile(path, key, "ONNX file")
 
 
-def read(path: Path) -> bytes:
+def read(file: NetFile) -> bytes:
     """Return a file's content once it is seen to be one model that needs no other file.
 
     Raises:
         WeightsError: It is absent, unreadable, no ONNX file, or keeps numbers in other files.
     """
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes > _MOST_BYTES:
-            raise WeightsError(f"{file_text(path)} is larger than the 2 GiB that it may have; give another one")
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise WeightsError(f"{file_text(path)} is absent; give a file that exists") from error
-    except OSError as error:
-        raise WeightsError(f"{file_text(path)} cannot be read ({error.strerror}); give a file that can") from error
+    content = file.content(_MOST_BYTES)
     try:
         is_external = _points_elsewhere(content)
     except ValueError as error:
-        raise WeightsError(f"{file_text(path)} is no ONNX file, or it is cut; export or copy the net again") from error
+        raise WeightsError(f"{file} is no ONNX file, or it is cut; export or copy the net again") from error
     if is_external:
         raise WeightsError(
-            f"{file_text(path)} keeps weights in other files, of which its sha256 says nothing; save the net as one "
+            f"{file} keeps weights in other files, of which its sha256 says nothing; save the net as one "
             "file: onnx.save(onnx.load(FILE), NEW_FILE)"
         )
     return content
-
-
-def sha256_of(path: Path) -> str:
-    """Return the file's sha256, lower-case hexadecimal; computed again only when the file has changed.
-
-    Raises:
-        WeightsError: It is absent or cannot be read.
-    """
-    try:
-        status = path.stat()
-        return _sha256(path, status.st_ino, status.st_size, status.st_mtime_ns)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{file_text(path)} is absent; give a file that exists") from error
-    except OSError as error:
-        raise WeightsError(f"{file_text(path)} cannot be read ({error.strerror}); give a file that can") from error
-
-
-@lru_cache(maxsize=8)
-def _sha256(path: Path, *_state: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _points_elsewhere(content: bytes) -> bool:
