@@ -59,6 +59,7 @@ def _header(fields: Fields) -> RecordedHeader:
         checks.whole(fields, "height", 1),
         checks.number(fields, "declared_fps", 0, 10_000),
         RecordedEmbedder(_filled_text(embedder, "name"), checks.sha256(embedder, "sha256")) if embedder else None,
+        checks.text_or_none(fields, "source_path") if "source_path" in fields else None,
     )
 
 

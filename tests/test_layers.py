@@ -15,7 +15,7 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "cmap"),
+    ("errors", "cmap", "times"),
     ("json_checks",),
     ("pictures",),
     ("canvas", "photos", "torch_files", "http_files"),
@@ -33,7 +33,7 @@ LAYERS = (
     ("labels",),
     ("strangers", "relabelling", "cards"),
     ("strangers_file", "stranger_cards", "people_cards"),
-    ("naming", "forgetting"),
+    ("naming", "forgetting", "reports"),
     ("spans",),
     ("batches",),
     ("pipeline",),
@@ -70,6 +70,8 @@ RESERVED = {
     "facenet_pytorch": ("bench.machine", "bench.naive"),
     "openvino": ("openvino_runtime",),
     "pydantic": ("settings", "config"),
+    "jinja2": ("reports.page",),
+    "pyarrow": ("reports.parquet_files",),
     "yaml": ("settings", "config"),
     "concurrent": ("threads", "sinks.web"),
     "asyncio": ("sinks.web",),

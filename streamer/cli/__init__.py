@@ -26,6 +26,7 @@ from streamer.cli import (
     people,
     process,
     relabel,
+    report,
     strangers,
     train,
 )
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.command("process")(process.process)
 app.command("image")(image.image)
 app.command("relabel")(relabel.relabel)
+app.command("report")(report.report)
 app.command("train")(train.train)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
