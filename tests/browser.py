@@ -112,12 +112,21 @@ def started(folder: Path) -> Iterator[Browser]:
     """Run a browser with its profile in `folder`."""
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
-    # The protocol is spoken over 3 and 4.
+    # The protocol is spoken over 3 and 4. Not every sh knows pipes of more than one digit.
     script = f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}'
     options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
     quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
     process = subprocess.Popen(
-        ["sh", "-c", script, browser_path(), *options, *quiet, f"--user-data-dir={folder}", "--remote-debugging-pipe"],
+        [
+            "bash",
+            "-c",
+            script,
+            browser_path(),
+            *options,
+            *quiet,
+            f"--user-data-dir={folder}",
+            "--remote-debugging-pipe",
+        ],
         pass_fds=(to_read, from_write),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

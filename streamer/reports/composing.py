@@ -63,6 +63,9 @@ def file_view(contents: FileContents) -> FileView:
         people=tuple(
             _person_view(person, axis, frame_seconds, contents.pictures) for person in shown if person.curve is not None
         ),
+        folded=f"Those in view longest are shown; {counted(len(folded), 'more is', 'more are')} in the table below."
+        if folded
+        else "",
         table=tuple(_table_row(person, found.seconds) for person in found.people[:MAX_TABLE_ROWS]),
         table_left_out=max(len(found.people) - MAX_TABLE_ROWS, 0),
         events=tuple(_event_row(event) for event in found.events),
@@ -196,7 +199,7 @@ def kind_of(label: int) -> str:
 def _width_text(points: CurvePoints, frame_seconds: float) -> str:
     if points.width_seconds <= 2 * frame_seconds:
         return ""
-    return f"each point is {points.width_seconds:g} s: the mean, and above it a fine line, the highest value"
+    return f"Each point is {points.width_seconds:g} s: their mean and, as a fine line above it, their highest value."
 
 
 def _curve_row(points: CurvePoints, place: int, axis: Axis, frame_seconds: float) -> CurveRow:

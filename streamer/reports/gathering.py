@@ -21,6 +21,11 @@ _MAX_UNNAMED_CURVES = 256
 Who = tuple[int, str | None]  # a track, and what it was called
 
 
+def _order(person: Person) -> tuple[bool, float, tuple[int, ...]]:
+    # To the millisecond: sums of steps differ in their last digits.
+    return person.name is None, -round(person.tally.seconds, 3), person.track_ids
+
+
 class Gatherer:
     """Takes the records of one results file in order; `finish` returns what they come to."""
 
@@ -125,7 +130,7 @@ class Gatherer:
         for track_id, name in self._tallies:
             who[track_id if name is None else name].append((track_id, name))
         people = [self._person(every) for every in who.values()]
-        return tuple(sorted(people, key=lambda one: (one.name is None, -one.tally.seconds, one.track_ids)))
+        return tuple(sorted(people, key=_order))
 
     def _person(self, every: list[Who]) -> Person:
         track_id, name = every[0]

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamer.errors import UsageError
+from streamer.errors import SinkError, UsageError
 from streamer.reports.part_files import ReportFile
 from streamer.reports.tables import Row, Table
 
@@ -34,7 +34,8 @@ class ParquetFile:
             [(column.name, getattr(pyarrow, _TYPE_NAMES[column.kind])()) for column in table.columns]
         )
         self._file = ReportFile(folder / f"{table.name}.parquet", mode)
-        self._writer = parquet.ParquetWriter(_Stream(self._file), self._schema, compression="zstd")
+        self._stream = _Stream(self._file)
+        self._writer = parquet.ParquetWriter(self._stream, self._schema, compression="zstd")
         self._rows: list[Row] = []
 
     def write(self, row: Row) -> None:
@@ -48,6 +49,7 @@ class ParquetFile:
         if self._rows:
             self._write_group()
         self._writer.close()
+        self._stream.check()
 
     def publish(self) -> None:
         """Give the file its name. Raises SinkError."""
@@ -55,6 +57,8 @@ class ParquetFile:
 
     def remove(self) -> None:
         """Delete what was written, unless it was published."""
+        self._rows.clear()
+        self._writer.close()
         self._file.remove()
 
     def _write_group(self) -> None:
@@ -66,18 +70,30 @@ class ParquetFile:
         ]
         self._rows.clear()
         self._writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self._schema))
+        self._stream.check()
 
 
 class _Stream:
-    """A `ReportFile` as pyarrow wants it."""
+    """A `ReportFile` as pyarrow wants it. An error waits until pyarrow is done: it writes when it is collected, too."""
 
     closed = False
 
     def __init__(self, file: ReportFile) -> None:
         self._file = file
+        self._error: SinkError | None = None
 
     def write(self, content: bytes) -> int:
-        return self._file.write(bytes(content))
+        if self._error is None:
+            try:
+                self._file.write(bytes(content))
+            except SinkError as error:
+                self._error = error
+        return len(content)
+
+    def check(self) -> None:
+        """Raise the error that waits."""
+        if self._error is not None:
+            raise self._error
 
     def flush(self) -> None:
         """Do nothing: nothing waits here."""

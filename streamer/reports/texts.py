@@ -19,7 +19,9 @@ def percent(share: float) -> str:
 
 
 def length(seconds: float) -> str:
-    """Return a duration for people: 12.3 s, from two minutes on 2:03 min."""
+    """Return a duration for people: 0.04 s, 12.3 s, from two minutes on 2:03 min."""
+    if 0 < seconds < 0.95:
+        return f"{seconds:.2f} s"
     return f"{seconds:.1f} s" if seconds < 120 else f"{clock(seconds, 0)} {'h' if seconds >= 3599.5 else 'min'}"
 
 

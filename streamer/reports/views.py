@@ -131,7 +131,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """One results file's part of the page."""
+    """One results file's part of the page; `folded`: what is said of those who have no line of their own."""
 
     title: str
     file: str
@@ -144,6 +144,7 @@ class FileView:
     timeline: tuple[TimelineRow, ...]
     others: TimelineRow | None
     people: tuple[PersonView, ...]
+    folded: str
     table: tuple[TableRow, ...]
     table_left_out: int
     events: tuple[tuple[str, str, str | None, str], ...]  # time, kind, name, track
