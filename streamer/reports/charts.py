@@ -24,7 +24,7 @@ _SMALLEST_GAP = 1 / 500
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _MOST_TICKS = 9
 # In how many frames' time, or seconds, a curve is not broken though nothing is known.
-_GAP_FRAMES, _GAP_SECONDS = 2.5, 0.5
+_GAP_FRAMES, _GAP_SECONDS = 2.5, 0.25
 
 
 @dataclass(frozen=True, slots=True)

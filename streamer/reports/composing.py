@@ -154,7 +154,7 @@ def _row_of(intervals: Intervals, axis: Axis, name: str | None, title: str) -> T
 
 
 def _stretch(start: float, end: float) -> str:
-    return f"{clock(start)} – {clock(end)} ({end - start:.1f} s)"
+    return f"{clock(start)} – {clock(end)} ({length(end - start)})"
 
 
 def _person_view(person: Person, whole: Axis, frame_seconds: float, pictures: Mapping[Moment, bytes]) -> PersonView:
