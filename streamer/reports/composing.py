@@ -94,7 +94,7 @@ def _facts(contents: FileContents) -> tuple[tuple[str, str], ...]:
     return (
         ("Length", length(found.seconds)),
         ("Known people", f"{len(found.named):,}"),
-        ("Unknown faces", f"{len(found.unnamed):,}"),
+        ("Unknown tracks", f"{len(found.unnamed):,}"),
         ("Somebody in view", in_view),
         ("Most at once", f"{found.most_at_once:,}"),
         ("Frames", f"{found.frames:,}"),
@@ -130,7 +130,7 @@ def _timeline_row(person: Person, axis: Axis) -> TimelineRow:
 
 def _others(people: Sequence[Person], axis: Axis) -> TimelineRow:
     together = union(person.tally.intervals for person in people)
-    return _row_of(together, axis, None, counted(len(people), "more face"))
+    return _row_of(together, axis, None, f"{len(people):,} more")
 
 
 def _row_of(intervals: Intervals, axis: Axis, name: str | None, title: str) -> TimelineRow:

@@ -55,7 +55,7 @@ def _page_view(contents: Sequence[FileContents], title: str | None) -> PageView:
         (
             length(seconds),
             counted(len(names), "known person", "known people"),
-            counted(unknown, "unknown face"),
+            counted(unknown, "unknown track"),
         )
     )
     of_what = files[0].title if len(files) == 1 else counted(len(files), "video")
