@@ -236,6 +236,24 @@ class TestVideos:
         pictures = pictures_of(page_of(write_lines(Path("clip.jsonl"), lines)))
         assert [name for name in pictures if name] == ["fear at 0:00.0"]
 
+    def test_pictures_in_a_row_are_a_video_too(self, clip: Path, astronaut: UInt8, hopper: UInt8) -> None:
+        Path("shots").mkdir()
+        side = min(*astronaut.shape[:2], *hopper.shape[:2])
+        for at, picture in enumerate((astronaut, hopper, astronaut)):
+            assert cv2.imwrite(f"shots/{at}.png", picture[:side, :side])
+        lines = [header("shots", width=side, height=side, declared_fps=0.1)]
+        lines += [
+            frame(at, face(1, "Ana", mood(name), box=(50, 50, 150, 150)), seconds=at * 10.0)
+            for at, name in enumerate(("neutral", "fear", "anger"))
+        ]
+        pictures = pictures_of(page_of(write_lines(Path("clip.jsonl"), lines)))
+        part = cv2.resize(hopper[20:180, 20:180], (176, 176), interpolation=cv2.INTER_CUBIC)
+        assert np.abs(pictures["fear at 0:10.0"].astype(int) - part.astype(int)).mean() < 8
+        assert {"neutral at 0:00.0", "anger at 0:20.0"} < set(pictures)
+        Path("elsewhere").mkdir()
+        Path("shots").rename("elsewhere/shots")
+        assert pictures_of(page_of("clip.jsonl", "--video", "elsewhere/shots", "--overwrite"))
+
     def test_the_annotated_copy_of_a_part_is_not_taken_for_the_video(self, clip: Path) -> None:
         assert "data:image" not in page_of(two_people(config={"source": {"start_seconds": 3.0}}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import cv2
 from streamer.errors import SourceError
 from streamer.pictures import Picture
 from streamer.reports.values import Box, Moment
-from streamer.sources.video import VideoSource
+from streamer.reports.videos import is_pictures, open_at
+from streamer.stages import Source
 from streamer.types import Frame
 
 _LOG = logging.getLogger(__name__)
@@ -37,8 +39,7 @@ def cut_moments(
     """
     wanted = sorted(set(moments), key=lambda moment: (moment.pts_seconds, moment.index, moment.box))
     pictures: dict[Moment, bytes] = {}
-    tolerance = 0.5 / max(declared_fps, 1e-3)
-    with _Reader(video, tolerance) as reader:
+    with _Reader(video, declared_fps) as reader:
         for moment in wanted:
             frame = reader.at(moment.pts_seconds)
             jpeg = _cut(frame.picture, moment.box) if frame is not None else None
@@ -51,9 +52,11 @@ def cut_moments(
 class _Reader:
     """Gives the frames at times that only grow; a context manager."""
 
-    def __init__(self, path: Path, tolerance_seconds: float) -> None:
-        self._path, self._tolerance = path, tolerance_seconds
-        self._source: VideoSource | None = None
+    def __init__(self, path: Path, declared_fps: float) -> None:
+        self._path, self._fps = path, declared_fps
+        self._tolerance = 0.5 / max(declared_fps, 1e-3)
+        self._read_on_seconds = math.inf if is_pictures(path) else _READ_ON_SECONDS
+        self._source: Source | None = None
         self._frame: Frame | None = None
 
     def __enter__(self) -> _Reader:
@@ -65,9 +68,9 @@ class _Reader:
     def at(self, pts_seconds: float) -> Frame | None:
         """Return the frame at this time; None: the video has none, or cannot be read there."""
         try:
-            if self._frame is None or pts_seconds - self._frame.pts_seconds > _READ_ON_SECONDS:
+            if self._frame is None or pts_seconds - self._frame.pts_seconds > self._read_on_seconds:
                 self._close()
-                self._source = VideoSource(self._path, start_seconds=max(pts_seconds - self._tolerance, 0.0))
+                self._source = open_at(self._path, self._fps, max(pts_seconds - self._tolerance, 0.0))
                 self._frame = self._source.read()
             for frame in self._from_here():
                 if frame.pts_seconds >= pts_seconds - self._tolerance:

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamer.errors import SourceError, SourceOpenError, printable
+from streamer.errors import SourceError, SourceOpenError, UsageError, printable
 from streamer.json_checks import Fields
+from streamer.photos import PICTURE_SUFFIXES
 from streamer.recorded import RecordedHeader
+from streamer.sources.images import ImagesSource
 from streamer.sources.video import VideoSource
+from streamer.stages import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,18 @@ class FoundVideo:
 
     path: Path | None
     why_not: str = ""
+
+
+def is_pictures(path: Path) -> bool:
+    """Say whether a source is pictures in a row rather than a video; those are read from the first one on."""
+    return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def open_at(path: Path, declared_fps: float, start_seconds: float = 0.0) -> Source:
+    """Open a video from a time on, or pictures. Raises SourceError."""
+    if is_pictures(path):
+        return ImagesSource(path if path.is_dir() else [path], fps=declared_fps)
+    return VideoSource(path, start_seconds=start_seconds)
 
 
 def find_video(results: Path, header: RecordedHeader, fields: Fields, given: Path | None) -> FoundVideo:
@@ -58,7 +73,7 @@ def find_video(results: Path, header: RecordedHeader, fields: Fields, given: Pat
 def _candidates(results: Path, header: RecordedHeader, fields: Fields, folder: Path | None) -> Iterator[Path]:
     name = Path(header.source).name
     if folder is not None and name:
-        yield folder / name
+        yield folder if folder.name == name else folder / name
     if header.source_path:
         yield results.parent / header.source_path
     # Beside the results there may be the annotated video under the same name, and of a part it has times of its own.
@@ -76,8 +91,8 @@ def _starts_late(fields: Fields) -> bool:
 def _problem(path: Path, header: RecordedHeader) -> str:
     """Say why this cannot be the video; empty: it may be."""
     try:
-        video = VideoSource(path)
-    except SourceError as error:
+        video = open_at(path, header.declared_fps)
+    except (SourceError, UsageError) as error:
         return str(error)
     except (OSError, ValueError) as error:  # a name too long, or with a null byte
         return f"{printable(path)} cannot be opened ({error})"
