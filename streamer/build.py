@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -274,8 +275,19 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
             )
         )
     if outputs.results is not None:
-        sinks.append(ResultsSink(outputs.results, description=describe(config), stats=stats))
+        description = replace(describe(config), source_path=_from_folder(source, outputs.results.parent))
+        sinks.append(ResultsSink(outputs.results, description=description, stats=stats))
     return sinks
+
+
+def _from_folder(source: Path | None, folder: Path) -> str | None:
+    """Return the way from a folder to a source: a whole tree may be moved, and nobody's home is told."""
+    if source is None:
+        return None
+    try:
+        return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # on Windows, another drive
+        return source.resolve().as_posix()
 
 
 def describe(config: Config) -> RunDescription:

@@ -26,13 +26,23 @@ class RecordedEmbedder:
 
 @dataclass(frozen=True, slots=True)
 class RecordedHeader:
-    """The first line; `embedder` None: no looks were kept."""
+    """The first line.
+
+    Attributes:
+        source: What the source is called.
+        width: Of its pictures, px.
+        height: Of its pictures, px.
+        declared_fps: What its container or device claims.
+        embedder: None: no looks were kept.
+        source_path: Where its file was, from the results file's folder; None: not recorded, or it was no file.
+    """
 
     source: str
     width: int
     height: int
     declared_fps: float
     embedder: RecordedEmbedder | None = None
+    source_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def _header(fields: Fields) -> RecordedHeader:
         checks.whole(fields, "height", 1),
         checks.number(fields, "declared_fps", 0, 10_000),
         RecordedEmbedder(_filled_text(embedder, "name"), checks.sha256(embedder, "sha256")) if embedder else None,
+        checks.text_or_none(fields, "source_path") if "source_path" in fields else None,
     )
 
 
@@ -87,9 +88,7 @@ def _face(fields: Fields) -> RecordedFace:
     return RecordedFace(
         track_id=checks.whole(fields, "track_id", 1),
         box=_numbers(checks.value_of(fields, "box"), "'box'", 4),
-        landmarks=None
-        if landmarks is None
-        else tuple(_numbers(point, "a landmark", 2) for point in _exactly(landmarks, "'landmarks'", 5)),
+        landmarks=None if landmarks is None else _points(landmarks),
         score=checks.number(fields, "score", -1, 2),
         is_detected=checks.flag(fields, "detected"),
         identity=None if identity is None else _identity(identity),
@@ -104,7 +103,13 @@ def _exactly(value: object, what: str, count: int) -> list[object]:
 
 
 def _numbers(value: object, what: str, count: int) -> tuple[float, ...]:
-    return tuple(checks.checked_number(one, f"a number of {what}") for one in _exactly(value, what, count))
+    return checks.checked_numbers(_exactly(value, what, count), f"a number of {what}")
+
+
+def _points(value: object) -> tuple[tuple[float, ...], ...]:
+    points = [_exactly(point, "a landmark", 2) for point in _exactly(value, "'landmarks'", 5)]
+    numbers = checks.checked_numbers([one for point in points for one in point], "a number of a landmark")
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _identity(fields: Fields) -> Identity:

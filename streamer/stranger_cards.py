@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamer.cards import UNKNOWN_COLOUR, Card
 from streamer.strangers import Stranger
+from streamer.times import clock
 
 
 def stranger_card(stranger: Stranger) -> Card:
@@ -15,15 +16,6 @@ def stranger_card(stranger: Stranger) -> Card:
         f"last  {last_seen(stranger)}",
     )
     return Card(f"Stranger {stranger.number}", stranger.crop, lines, UNKNOWN_COLOUR)
-
-
-def clock(seconds: float) -> str:
-    """Return a time of a stream as people read it: 1:02:03.4."""
-    tenths = round(max(seconds, 0.0) * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{minutes}:{rest / 10:04.1f}"
-    return f"{hours}:{minutes:02d}:{rest / 10:04.1f}" if hours else text
 
 
 def first_seen(stranger: Stranger) -> str:

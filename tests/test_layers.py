@@ -15,7 +15,7 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "cmap"),
+    ("errors", "cmap", "times"),
     ("json_checks",),
     ("pictures",),
     ("canvas", "photos", "tables", "torch_files", "http_files", "net_files", "layers", "weights_file"),
@@ -34,7 +34,7 @@ LAYERS = (
     ("labels",),
     ("strangers", "relabelling", "cards"),
     ("strangers_file", "stranger_cards", "people_cards"),
-    ("naming", "forgetting"),
+    ("naming", "forgetting", "reports"),
     ("spans",),
     ("batches",),
     ("pipeline",),
@@ -75,6 +75,8 @@ RESERVED = {
     "facenet_pytorch": ("bench.machine", "bench.naive"),
     "openvino": ("openvino_runtime",),
     "pydantic": ("settings", "settings_values", "config"),
+    "jinja2": ("reports.page",),
+    "pyarrow": ("reports.parquet_files",),
     "yaml": ("settings_values", "config"),
     "concurrent": ("parallel", "threads", "sinks.web"),
     "asyncio": ("sinks.web",),

@@ -18,9 +18,10 @@ from streamer.naming import MAX_ENROLLED_LOOKS, SourcedLook, best_looks, name_st
 from streamer.recognition.gallery import EmbedderId, load_gallery
 from streamer.recorded import RecordedEmbedder, RecordedLook
 from streamer.sinks.files import PartFile
-from streamer.stranger_cards import clock, stranger_card
+from streamer.stranger_cards import stranger_card
 from streamer.strangers import Stranger, cluster, find_strangers, max_distance, mean_vector
 from streamer.strangers_file import STRANGERS_NAME, load_strangers, remember_strangers
+from streamer.times import clock
 from streamer.types import Float32
 from tests.recorded import EMBEDDER, Shown, frame_result, named, unit, write_results
 

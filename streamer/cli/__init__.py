@@ -26,6 +26,7 @@ from streamer.cli import (
     people,
     process,
     relabel,
+    report,
     strangers,
     train,
     train_emotion,
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.command("process")(process.process)
 app.command("image")(image.image)
 app.command("relabel")(relabel.relabel)
+app.command("report")(report.report)
 app.command("train")(train.train)
 app.command("train-emotion")(train_emotion.train_emotion)
 app.command("demo")(demo.demo)

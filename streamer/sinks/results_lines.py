@@ -13,6 +13,7 @@ import numpy.typing as npt
 from streamer.recorded import SCHEMA_VERSION, RecordedEmbedder
 from streamer.sinks.results_looks import LookShelf, crop_text, vector_text
 from streamer.stats import Percentiles, StatsSummary
+from streamer.times import FrameSteps
 from streamer.types import EMOTIONS, Emotion, Event, FrameResult, Identity, SourceInfo
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
@@ -36,11 +37,13 @@ class RunDescription:
         models: sha256 of every model's weights, by the model's name.
         config: The configuration as it came to be; plain dicts and lists all the way down.
         embedder: The net whose looks are kept with each track; None: none are kept.
+        source_path: Where the source's file is, from the results file's folder; None: it is no file.
     """
 
     models: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Json] = field(default_factory=dict)
     embedder: RecordedEmbedder | None = None
+    source_path: str | None = None
 
 
 def encoded(line: Json | Fields) -> bytes:
@@ -79,6 +82,8 @@ def header(info: SourceInfo, description: RunDescription) -> Json:
         "models": dict(description.models),
         "config": dict(description.config),
     }
+    if description.source_path is not None:
+        line["source_path"] = description.source_path
     if description.embedder is not None:
         line["embedder"] = {"name": description.embedder.name, "sha256": description.embedder.sha256}
     return line
@@ -189,7 +194,8 @@ class _Tally:
 class Tallies:
     """Adds up every track over the frames.
 
-    A frame's labels stand until the next frame, so that is the time they count for, at any frame rate.
+    A frame's labels stand until the next frame, so that is the time they count for, at any frame rate. An emotion's
+    share is of the time that the track was assessed; what is missing to 1 is time of which nothing was said.
 
     Args:
         frame_seconds: How long the last frame counts where it is also the first.
@@ -200,16 +206,13 @@ class Tallies:
         self._keeps_looks = keeps_looks
         self._tracks: dict[int, _Tally] = {}
         self._shown: list[tuple[_Tally, str | None]] = []
-        self._step_seconds = frame_seconds
-        self._previous_seconds: float | None = None
+        self._steps = FrameSteps(frame_seconds)
 
     def add(self, result: FrameResult) -> None:
         """Count one frame."""
-        if self._previous_seconds is not None:
-            self._step_seconds = max(result.frame.pts_seconds - self._previous_seconds, 0.0)
-            self._count_shown()
-        self._previous_seconds = result.frame.pts_seconds
-        self._shown = []
+        step_seconds = self._steps.advance(result.frame.pts_seconds)
+        if step_seconds is not None:
+            self._count_shown(step_seconds)
         for annotation in result.annotations:
             track = annotation.track
             tally = self._tracks.setdefault(track.track_id, _Tally(track.first_seen_seconds, track.last_seen_seconds))
@@ -222,16 +225,16 @@ class Tallies:
             if annotation.look is not None and self._keeps_looks:
                 tally.shelf.add(result.frame.pts_seconds, annotation.look)
 
-    def _count_shown(self) -> None:
+    def _count_shown(self, step_seconds: float) -> None:
         for tally, label in self._shown:
-            tally.assessed_seconds += self._step_seconds
+            tally.assessed_seconds += step_seconds
             if label is not None:
-                tally.emotion_seconds[label] = tally.emotion_seconds.get(label, 0.0) + self._step_seconds
+                tally.emotion_seconds[label] = tally.emotion_seconds.get(label, 0.0) + step_seconds
         self._shown = []
 
     def finish(self) -> Iterator[Json]:
         """Yield the line of every track, by its number; the last frame counts as long as the one before it."""
-        self._count_shown()
+        self._count_shown(self._steps.last_seconds)
         for track_id, tally in sorted(self._tracks.items()):
             yield {
                 "type": "track",
