@@ -11,7 +11,7 @@ valid (majority of votes, 87.8 % right; confidence falls far less than accuracy,
 - Turn: of the 96 faces of FER+ valid that are turned by 38 to 57 degrees 91 % are right, as many as of frontal ones; of
   the few beyond that nothing is known, and the detector finds hardly any. Nor does looking up or down cost anything.
 
-A sharpness takes 15 us, a turn 5 us.
+A look costs 30 us for its sharpness, 4 us for its turn.
 """
 
 from __future__ import annotations
@@ -59,10 +59,11 @@ def sharpness(crop: Crops) -> float:
     if grey.shape[0] != _SIDE:
         grey = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     face = np.asarray(grey[_FACE], np.float32)
-    variance = float(face.var())
-    if variance < 1e-6:
+    deviation = float(cv2.meanStdDev(face)[1][0, 0])
+    if deviation < 1e-3:
         return 0.0
-    return float((face - cv2.GaussianBlur(face, (0, 0), 1.0)).var()) / variance
+    fine = cv2.subtract(face, cv2.GaussianBlur(face, (0, 0), 1.0))
+    return (float(cv2.meanStdDev(fine)[1][0, 0]) / deviation) ** 2
 
 
 def is_well_placed(landmarks: Float32, face_pixels: float, policy: EmotionPolicy) -> bool:

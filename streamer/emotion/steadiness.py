@@ -77,15 +77,16 @@ class SteadyLabel:
     def follow(self, mean: Float64, long_mean: Float64, now: float) -> None:
         """Change the label where (7,) averaged probabilities say so; `long_mean`: averaged over `steady_seconds`."""
         best = int(mean.argmax())
-        if mean[best] < self._policy.least_confidence:
+        is_likely = bool(mean[best] >= self._policy.least_confidence)
+        is_ahead = best != self._shown and (self._shown is None or mean[best] >= _MARGIN * mean[self._shown])
+        if self._challenger is not None and not (is_likely and is_ahead and best == self._challenger):
+            self._told_seconds[self._challenger] = now
+            self._challenger = None
+        if not is_likely:
             if now - self._likely_seconds >= self._policy.hold_seconds:
                 self.drop(now)
             return
         self._likely_seconds = now
-        is_ahead = best != self._shown and (self._shown is None or mean[best] >= _MARGIN * mean[self._shown])
-        if self._challenger is not None and not (is_ahead and best == self._challenger):
-            self._told_seconds[self._challenger] = now
-            self._challenger = None
         if is_ahead:
             if self.holds_back(best, long_mean, now):
                 self._challenger = best
