@@ -61,7 +61,7 @@ def sharpness(crop: Crops) -> float:
     face = np.asarray(grey[_FACE], np.float32)
     deviation = float(cv2.meanStdDev(face)[1][0, 0])
     if deviation < 1e-3:
-        return 0.0
+        return 1.0  # a plain crop may be anything but blurred
     fine = cv2.subtract(face, cv2.GaussianBlur(face, (0, 0), 1.0))
     return (float(cv2.meanStdDev(fine)[1][0, 0]) / deviation) ** 2
 
