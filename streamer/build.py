@@ -15,6 +15,7 @@ from streamer.config import Config
 from streamer.devices import Device
 from streamer.embedders import EMBEDDER_WEIGHTS
 from streamer.embedders import embedder_id as embedder_id
+from streamer.emotion.policy import EmotionPolicy
 from streamer.errors import UsageError, printable
 from streamer.gaps import SpanPolicy
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
@@ -109,10 +110,24 @@ def _label_policy(config: Config) -> LabelPolicy:
         embeddings_per_second=config.labels.embeddings_per_second,
         look_ahead_seconds=config.labels.look_ahead_seconds,
         revive_seconds=config.labels.revive_seconds,
-        emotion_every_seconds=config.emotion.every_seconds,
-        emotion_smoothing_seconds=config.emotion.smoothing_seconds,
+        emotion=_emotion_policy(config),
         left_after_seconds=config.tracker.max_lost_seconds,
         keep_looks=config.sinks.keep_embeddings,
+    )
+
+
+def _emotion_policy(config: Config) -> EmotionPolicy:
+    settings = config.emotion
+    return EmotionPolicy(
+        every_seconds=settings.every_seconds,
+        smoothing_seconds=settings.smoothing_seconds,
+        steady_seconds=settings.steady_seconds,
+        hold_seconds=settings.hold_seconds,
+        least_confidence=settings.least_confidence,
+        min_face_pixels=settings.min_face_pixels,
+        max_yaw_degrees=settings.max_yaw_degrees,
+        least_sharpness=settings.least_sharpness,
+        baseline_seconds=settings.baseline_seconds,
     )
 
 

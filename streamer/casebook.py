@@ -70,7 +70,7 @@ class Casebook:
 
     def _new_dossier(self, begin_seconds: float, like: Dossier | None = None) -> Dossier:
         """Return an empty dossier; `like`: about the same person as far as results go."""
-        smoother = EmotionSmoother(self._policy.emotion_smoothing_seconds)
+        smoother = EmotionSmoother(self._policy.emotion)
         if like is not None:
             return Dossier(like.track_id, smoother, begin_seconds, told=like.told, is_known=True, lost_to=like.lost_to)
         self._next_id += 1
@@ -215,6 +215,7 @@ class Casebook:
             if face.dossier is new or (is_mistake and face.dossier.evidence.samples < self._policy.sure_samples):
                 face.dossier = old
         old.evidence.absorb(new.evidence)
+        new.smoother.inherit(old.smoother)
         old.candidates, old.smoother, old.emotion = None, new.smoother, new.emotion
         old.begin_seconds, old.shown_seconds = new.begin_seconds, trail.shown_seconds
         old.is_known, trail.dossier = True, old

@@ -15,6 +15,22 @@ from streamer.types import Float32
 Float = npt.NDArray[np.floating]
 
 
+def nose_offset(landmarks: Float) -> float:
+    """Return how far the nose lies from the middle between the eyes, along their line, in distances between the eyes.
+
+    In a frontal view it is 0, in a profile the nose lies beyond one of the eyes; infinite where the eyes coincide.
+
+    Args:
+        landmarks: (5, 2) px.
+    """
+    left_eye, right_eye, nose = landmarks[0], landmarks[1], landmarks[2]
+    between_eyes = right_eye - left_eye
+    square = float(between_eyes @ between_eyes)
+    if square < 1e-6:
+        return float("inf")
+    return abs(float((nose - (left_eye + right_eye) / 2) @ between_eyes)) / square
+
+
 def areas(xyxy: Float) -> Float:
     """Return the (N,) areas of (N, 4) boxes, px²; a turned-over box has none."""
     return np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)

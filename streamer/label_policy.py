@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from streamer.emotion.policy import EmotionPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,10 @@ class LabelPolicy:
             is not known, so nobody is told apart or revived by appearance.
         other_similarity: Below this cosine they are two.
         revive_seconds: Who is back within this time after leaving, or after a cut, goes on under the old track id.
-        min_face_pixels: Smaller faces are not embedded, nor their emotion read: there is too little to see.
+        min_face_pixels: Smaller faces are not embedded: there is too little to see.
         embeddings_per_second: Of one source, at most; unused ones are saved up for half a second.
         keep_looks: Annotations carry what the embedder saw.
-        emotion_every_seconds: How often the emotion is read.
-        emotion_smoothing_seconds: Time constant of the emotion.
+        emotion: How emotions are told.
         left_after_seconds: A track not seen for so long has left.
         look_ahead_seconds: Frames that can wait do so for at most so long, until their tracks are sure; 0: they do not.
         look_ahead_bytes: The pictures of one source that wait for it hold at most so much.
@@ -62,8 +63,7 @@ class LabelPolicy:
     min_face_pixels: float = 24.0
     embeddings_per_second: float = 60.0
     keep_looks: bool = False
-    emotion_every_seconds: float = 0.12
-    emotion_smoothing_seconds: float = 0.5
+    emotion: EmotionPolicy = field(default_factory=EmotionPolicy)
     left_after_seconds: float = 1.0
     look_ahead_seconds: float = 2.0
     look_ahead_bytes: int = 24 * 2**20

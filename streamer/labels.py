@@ -16,6 +16,7 @@ import numpy as np
 from streamer.casebook import Casebook
 from streamer.dossiers import Dossier, Face, Glance
 from streamer.label_policy import LabelPolicy
+from streamer.reading import EmotionReader
 from streamer.recognition.vote import shorter_side, view_quality
 from streamer.stages import Embedder, EmotionClassifier, Matcher
 from streamer.stats import RunStats
@@ -90,9 +91,10 @@ class TrackLabeller:
         policy: LabelPolicy | None = None,
         stats: RunStats | None = None,
     ) -> None:
-        self._recognition, self._emotion = recognition, emotion
+        self._recognition = recognition
         self.policy = policy if policy is not None else LabelPolicy()
         self._stats = stats if stats is not None else RunStats()
+        self._reader = EmotionReader(emotion, self.policy.emotion, self._stats) if emotion is not None else None
         self._lanes: dict[str, _Lane] = {}
 
     @property
@@ -130,26 +132,20 @@ class TrackLabeller:
         faces = [
             self._lanes[frame.source_id].casebook.see(frame, own) for frame, own in zip(frames, tracks, strict=True)
         ]
-        legible = [[face for face in own if self._is_legible(face.track)] for own in faces]
+        placed = [[face for face in own if _has_landmarks(face.track)] for own in faces]
         if self._recognition is not None:
-            due = [self._due_for_embedding(frame, own) for frame, own in zip(frames, legible, strict=True)]
+            due = [self._due_for_embedding(frame, own) for frame, own in zip(frames, placed, strict=True)]
             self._identify(self._recognition, frames, due)
-        if self._emotion is not None:
-            self._read(
-                self._emotion, frames, [[face for face in own if self._is_due_for_emotion(face)] for own in legible]
-            )
+        if self._reader is not None:
+            self._reader.read(frames, placed)
         for face in (face for own in faces for face in own):
             face.emotion = face.dossier.emotion
         return faces
 
-    def _is_legible(self, track: Track) -> bool:
-        if track.landmarks is None or shorter_side(track) < self.policy.min_face_pixels:
-            return False
-        return float(np.ptp(track.landmarks)) > 1.0  # a detector without landmarks may give five equal ones
-
     def _due_for_embedding(self, frame: Frame, faces: Sequence[Face]) -> list[Face]:
         """Return the faces of one frame to embed now, the longest waiting (so new ones) first, within the budget."""
-        due = [face for face in faces if self._is_due_for_embedding(face)]
+        large = [face for face in faces if shorter_side(face.track) >= self.policy.min_face_pixels]
+        due = [face for face in large if self._is_due_for_embedding(face)]
         due.sort(key=lambda face: (face.trail.embedded_seconds, face.dossier.track_id))
         budget = self._lanes[frame.source_id].budget
         chosen = due[: budget.refill(frame.pts_seconds)]
@@ -171,9 +167,6 @@ class TrackLabeller:
         if waited < policy.embed_every_seconds:
             return False
         return trail.is_seen_otherwise or not dossier.is_sure(policy)
-
-    def _is_due_for_emotion(self, face: Face) -> bool:
-        return face.seconds - face.trail.emotion_seconds + _GRACE_SECONDS >= self.policy.emotion_every_seconds
 
     def _identify(self, recognition: Recognition, frames: Sequence[Frame], due: Sequence[Sequence[Face]]) -> None:
         """Look at faces, let each source's casebook judge, and answer anew where something new is known."""
@@ -220,16 +213,10 @@ class TrackLabeller:
                 return
         dossier.identity, dossier.doubts, dossier.was_sure = answer, 0, is_sure
 
-    def _read(self, classifier: EmotionClassifier, frames: Sequence[Frame], due: Sequence[Sequence[Face]]) -> None:
-        views = [(frame, face) for frame, own in zip(frames, due, strict=True) for face in own]
-        if not views:
-            return
-        with self._stats.time("emotion"):
-            crops = np.stack([classifier.crop(frame.picture, face.landmarks) for frame, face in views])
-            rows = classifier.classify(crops)
-        for (_, face), probabilities in zip(views, rows, strict=True):
-            face.dossier.emotion = face.dossier.smoother.update(probabilities, face.seconds)
-            face.trail.emotion_seconds = face.seconds
+
+def _has_landmarks(track: Track) -> bool:
+    # A detector without landmarks may give five equal ones.
+    return track.landmarks is not None and float(np.ptp(track.landmarks)) > 1.0
 
 
 def _is_whole(frame: Frame, landmarks: Float32) -> bool:

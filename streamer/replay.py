@@ -17,7 +17,7 @@ from streamer.errors import SourceOpenError, printable
 from streamer.queues import StopRequest
 from streamer.recorded import RecordedFace, RecordedFrame, RecordedHeader
 from streamer.recordings import read_lines
-from streamer.types import Annotation, Emotion, Float32, Frame, FrameResult, SourceInfo, Track
+from streamer.types import EMOTIONS, Annotation, Emotion, Float32, Frame, FrameResult, SourceInfo, Track
 
 # Times are recorded to the microsecond.
 _TOLERANCE_SECONDS = 2e-6
@@ -125,5 +125,6 @@ def _landmarks(face: RecordedFace) -> Float32 | None:
 def _emotion(face: RecordedFace) -> Emotion | None:
     if face.emotion is None:
         return None
-    rounded = _array(face.emotion.probabilities)
-    return Emotion(rounded / rounded.sum(), face.emotion.label, float(rounded.max()))
+    rounded, label = _array(face.emotion.probabilities), face.emotion.label
+    confidence = rounded.max() if label is None else rounded[EMOTIONS.index(label)]
+    return Emotion(rounded / rounded.sum(), label, float(confidence))

@@ -176,10 +176,27 @@ class EmotionSettings(Section):
     normalisation: Literal["raw", "standardise", "unit", "imagenet", "arcface", "facenet"] | None = None
     """What becomes of a pixel x of 0..255: raw: x; standardise: (x-mean)/deviation of the crop itself; the others as in
     embedder.normalisation. null: raw."""
-    smoothing_seconds: float = Field(default=0.5, ge=0, le=60)
-    """Time constant in seconds over which a face's emotion is averaged; 0: not averaged."""
     every_seconds: float = Field(default=0.2, ge=0, le=60)
-    """Seconds between assessments of one face; 0: every frame."""
+    """Seconds between assessments of one face, half of it while its label is about to change; 0: every frame."""
+    smoothing_seconds: float = Field(default=0.25, ge=0, le=60)
+    """Time constant in seconds over which a face's probabilities are averaged; 0: not averaged."""
+    steady_seconds: float = Field(default=1.5, ge=0, le=60)
+    """Time constant in seconds of the longer average that an emotion must lead, too, which was the label a moment ago
+    (within four times as long), so that labels do not flicker; 0: it need not."""
+    hold_seconds: float = Field(default=1.0, ge=0, le=60)
+    """Seconds for which a label stays while no emotion is likely, or the face is seen too badly to tell any."""
+    least_confidence: float = Field(default=0.4, ge=0, le=1)
+    """Probability below which no emotion is told: the label is null."""
+    min_face_pixels: int = Field(default=24, ge=1, le=4096)
+    """Shorter side in pixels of the smallest face that is told an emotion; the label of smaller ones is null."""
+    max_yaw_degrees: float = Field(default=60.0, ge=0, le=90)
+    """Degrees by which a face may be turned to a side and still be told an emotion."""
+    least_sharpness: float = Field(default=0.012, ge=0, le=1)
+    """Share of fine detail in a face from which it is told an emotion: .03 to .2 is sharp, .012 has lost a third of the
+    right answers. 0: however blurred."""
+    baseline_seconds: float | None = Field(default=None, gt=0, le=86_400)
+    """Seconds in which a person's look at rest is learnt and taken off, for faces that look sad or angry when calm;
+    null: all faces are measured alike."""
 
     @model_validator(mode="after")
     def _keys_suit_the_kind(self) -> Self:
@@ -217,7 +234,7 @@ class LabelsSettings(Section):
     """Seconds within which a face that left, or was cut away, goes on under its old track_id when it is back; it is
     known again by its looks, so only with a gallery. 0: never."""
     min_face_pixels: int = Field(default=32, ge=12, le=4096)
-    """Side in pixels from which a face is given a name and an emotion; smaller ones tell little."""
+    """Side in pixels from which a face is given a name; smaller ones tell little."""
 
 
 class AnnotateSettings(Section):

@@ -192,8 +192,9 @@ class Emotion:
 
     Attributes:
         probabilities: (7,) float32, sum 1, in the order of `EMOTIONS`.
-        label: None: abstained.
-        confidence: Probability of the most likely emotion.
+        label: What is shown, which may lag behind the most likely emotion so that it does not flicker; None: abstained,
+            because the view or the probabilities tell none.
+        confidence: Probability of the label; where there is none, of the most likely emotion.
     """
 
     probabilities: Float32

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,6 @@ import pytest
 from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
 from streamer.emotion.ferplus import CROP_SIZE, FerPlusClassifier
 from streamer.emotion.ferplus_data import FerPlus, read_ferplus
-from streamer.emotion.smoothing import EmotionSmoother
 from streamer.errors import SourceOpenError, UsageError
 from streamer.pictures import BgrPicture, UInt8
 from streamer.types import EMOTIONS, Float32
@@ -113,32 +111,6 @@ def test_probabilities_are_as_often_right_as_they_say(tau: float, shared_data: P
     bins = np.minimum((confidence * 15).astype(int), 14)
     gaps = [abs(confidence[bins == b].mean() - is_right[bins == b].mean()) * (bins == b).mean() for b in set(bins)]
     assert sum(gaps) <= 0.03
-
-
-def shares(**emotions: float) -> Float32:
-    return np.array([emotions.get(name, 0.0) for name in EMOTIONS], np.float32)
-
-
-def test_the_average_reaches_a_change_by_its_time_constant_whatever_the_rate() -> None:
-    for fps in (5, 25, 100):
-        smoother = EmotionSmoother(0.4)
-        smoother.update(shares(neutral=1.0), 0.0)
-        for step in range(1, round(0.4 * fps) + 1):
-            emotion = smoother.update(shares(surprise=1.0), step / fps)
-        assert emotion.probabilities[2] == pytest.approx(1 - math.exp(-1), abs=0.01)
-
-
-def test_the_first_look_counts_whole_and_zero_seconds_average_nothing() -> None:
-    assert EmotionSmoother(5.0).update(shares(anger=1.0), 3.0).label == "anger"
-    smoother = EmotionSmoother(0.0)
-    smoother.update(shares(neutral=1.0), 0.0)
-    assert smoother.update(shares(fear=1.0), 0.0).label == "fear"
-
-
-def test_an_even_spread_is_no_label() -> None:
-    emotion = EmotionSmoother(0.5).update(np.full(7, 1 / 7, np.float32), 0.0)
-    assert emotion.label is None
-    assert emotion.confidence == pytest.approx(1 / 7)
 
 
 def drawn_data(count: int, seed: int) -> FerPlus:

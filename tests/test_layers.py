@@ -30,7 +30,7 @@ LAYERS = (
     ("label_policy", "scans", "gaps", "recorded_tracks"),
     ("dossiers",),
     ("revival", "doubts", "dissent", "telling"),
-    ("casebook", "lookahead"),
+    ("casebook", "lookahead", "reading"),
     ("labels",),
     ("strangers", "relabelling", "cards"),
     ("strangers_file", "stranger_cards", "people_cards"),

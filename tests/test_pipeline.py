@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from streamer.emotion.policy import EmotionPolicy
 from streamer.gaps import SpanPolicy
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
 from streamer.pictures import Picture, UInt8
@@ -232,14 +233,19 @@ def test_no_more_crops_are_embedded_than_the_budget_of_a_second_allows() -> None
     assert all(annotation.identity is not None for annotation in results[-1].annotations)
 
 
-def test_faces_too_small_to_read_are_neither_named_nor_given_an_emotion() -> None:
-    result = Bench(LabelPolicy(min_face_pixels=60)).run([draw([(50, 50, RED)])] * 5)[-1]
+def test_faces_too_small_to_read_are_neither_named_nor_told_an_emotion() -> None:
+    """That no emotion is told is not the same as that none was assessed."""
+    policy = LabelPolicy(min_face_pixels=60, emotion=EmotionPolicy(min_face_pixels=60))
+    result = Bench(policy).run([draw([(50, 50, RED)])] * 5)[-1]
     assert result.annotations[0].identity is None
-    assert result.annotations[0].emotion is None
+    emotion = result.annotations[0].emotion
+    assert emotion is not None
+    assert emotion.label is None
+    assert emotion.probabilities[1] == pytest.approx(250 / 255, abs=0.01)
 
 
 def test_an_emotion_follows_a_change_within_its_time_constant() -> None:
-    bench = Bench(LabelPolicy(emotion_smoothing_seconds=0.4, emotion_every_seconds=0.04))
+    bench = Bench(LabelPolicy(emotion=EmotionPolicy(smoothing_seconds=0.4, every_seconds=0.04)))
     dark = (0, 0, 160)
     results = bench.run([draw([(50, 50, RED)])] * 20 + [draw([(50, 50, dark)])] * 25)
     happy = [result.annotations[0].emotion for result in results]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from streamer.dossiers import Dossier, Face, Trail
+from streamer.emotion.policy import EmotionPolicy
 from streamer.emotion.smoothing import EmotionSmoother
 from streamer.gaps import SpanPolicy
 from streamer.geometry import iou
@@ -288,7 +289,7 @@ def sighting(index: int, *, is_sure: bool) -> Sighting:
     """One frame of 100 × 100 px at 10 fps with one face."""
     box = np.array([10, 10, 50, 50], np.float32)
     track = Track(1, box, landmarks_in(box), 0.99, True, 0.0, index / 10)
-    dossier = Dossier(1, EmotionSmoother(0.5), 0.0)
+    dossier = Dossier(1, EmotionSmoother(EmotionPolicy()), 0.0)
     if is_sure:
         dossier.identity = Identity("Ana", 0.99, 0.99, 0.1)
         for _ in range(3):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from streamer import geometry
 from streamer.stages import Crops
 from streamer.types import Float32
 
@@ -47,15 +48,6 @@ def fault_of(crop: Crops, landmarks: Float32) -> str | None:
     fine = grey - cv2.GaussianBlur(grey, (0, 0), 2 * side / 150)
     if float(fine.var()) < _LEAST_DETAIL * deviation**2:
         return "the face is blurred"
-    if _turned(landmarks) > _MOST_TURNED:
+    if geometry.nose_offset(landmarks) > _MOST_TURNED:
         return "the face is turned too far to one side"
     return None
-
-
-def _turned(landmarks: Float32) -> float:
-    """Return how far the nose lies from the middle between the eyes, along their line, in eye distances."""
-    between = landmarks[1] - landmarks[0]
-    span = float(between @ between)
-    if span < 1e-6:
-        return float("inf")
-    return abs(float((landmarks[2] - (landmarks[0] + landmarks[1]) / 2) @ between)) / span

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import lap
 import numpy as np
 
+from streamer import geometry
 from streamer.types import Float32, Identity, Track
 
 # The weight of old evidence is limited to so many perfect views, so that a track can still change its mind.
@@ -24,19 +25,10 @@ _LEAST_PROBABILITY = 0.51  # an answer that was given is likelier than not
 
 
 def view_quality(track: Track) -> float:
-    """Return how much a view is worth as evidence, 0.05..1: by its size, its score and how squarely it faces us.
-
-    In a frontal view the nose lies half way between the eyes; in a profile it lies beyond one of them.
-    """
+    """Return how much a view is worth as evidence, 0.05..1: by its size, its score and how squarely it faces us."""
     if track.landmarks is None:
         return _LEAST_QUALITY
-    left_eye, right_eye, nose = track.landmarks[0], track.landmarks[1], track.landmarks[2]
-    between_eyes = right_eye - left_eye
-    span = float(np.hypot(*between_eyes))
-    if span < 1e-3:
-        return _LEAST_QUALITY
-    along = float((nose - (left_eye + right_eye) / 2) @ between_eyes) / span**2
-    frontality = max(0.0, 1 - 2 * abs(along))
+    frontality = max(0.0, 1 - 2 * geometry.nose_offset(track.landmarks))
     size = min(1.0, shorter_side(track) / _FULL_SIZE_PIXELS)
     return float(np.clip(size * frontality * track.score, _LEAST_QUALITY, 1.0))
 
