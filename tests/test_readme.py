@@ -13,7 +13,10 @@ import pytest
 import streamer
 from streamer.cli import main
 from streamer.sources.portraits import packaged_portraits
+from streamer.types import EMOTIONS
 from tests.drawn import two_people_scene, write_video
+from tests.emotion_pictures import save
+from tests.test_emotion_training import drawn
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,7 +37,7 @@ OWN = [command for command in commands() if command.startswith("streamer")]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README's examples take for granted: videos, and photos of Ana and Ben."""
+    """What the README's examples take for granted: videos, photos of Ana and Ben, and pictures of moods."""
     path = tmp_path_factory.mktemp("readme")
     for name in ("video", "a", "b"):
         write_video(path / f"{name}.mp4", two_people_scene(1.6))
@@ -43,6 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert cv2.imwrite(str(path / "photos" / name / "photo.jpg"), portrait.picture)
         darker = cv2.convertScaleAbs(cv2.GaussianBlur(portrait.picture, (0, 0), 1.5), alpha=0.7)
         assert cv2.imwrite(str(path / "photos" / name / "darker.jpg"), darker)
+    for number, (picture, target) in enumerate(zip(*drawn(20, seed=1), strict=True)):
+        save(path / "moods" / EMOTIONS[int(target.argmax())] / f"{number:02}.png", cv2.merge([picture] * 3))
     ana, ben = "Ana/photo.jpg", "Ben/photo.jpg"
     rows = [f"{ana},{ana},1", f"{ben},{ben},1", f"{ana},{ben},0", f"{ben},{ana},0"]
     (path / "pairs.csv").write_text("\n".join(["a,b,same", *rows]) + "\n", encoding="utf-8")
