@@ -18,6 +18,7 @@ from streamer.emotion.ferplus import CROP_SIZE, FER_TEMPLATE, FerPlusClassifier
 from streamer.emotion.ferplus_file import EmotionWeights, encoded, read, shapes
 from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
 from streamer.emotion.ferplus_torch import EmotionNet, TorchEmotionNet
+from streamer.emotion.teaching_torch import taught
 from streamer.emotion.training import Judged, Pass, best_temperature, finished, prior_of, train
 from streamer.emotion.training_torch import Recipe, Training, TrainingSet
 from streamer.errors import UsageError, WeightsError
@@ -223,7 +224,7 @@ class TestTraining:
         assert float(rows[-1]["valid_accuracy"]) == pytest.approx(passes[-1].valid_accuracy, abs=1e-4)
         net = finished(under_way, judged(), FERPLUS_PRIOR)
         (tmp_path / "net.safetensors").write_bytes(encoded(net))
-        crops = np.repeat(judged().pictures[:, :, :, None], 3, axis=3)
+        crops = bgr(judged().pictures)
         classifier = FerPlusClassifier(OpenVinoEmotionNet(read(tmp_path / "net.safetensors")), tau=0.0)
         answers = classifier.classify(crops)
         right = answers.argmax(axis=1) == judged().classes
@@ -279,6 +280,35 @@ class TestTraining:
         under_way = training(Recipe(blocks=1, epochs=2), count=5)
         assert under_way.batches_an_epoch == 1
         assert len(list(under_way.epoch_of_batches())) == 1
+
+
+class TestTeaching:
+    """Half of what is learnt is what finished nets say."""
+
+    def test_half_of_the_targets_is_the_mean_of_the_teachers(self) -> None:
+        pictures, targets = drawn(9, 1)
+        data = TrainingSet(pictures, targets, unaligned(9))
+        teachers = [weights(1, Calibration(temperature)) for temperature in (0.5, 2.0)]
+        shares: list[float] = []
+        found = taught(data, teachers, on_share=shares.append)
+        said = np.mean([FerPlusClassifier(OpenVinoEmotionNet(one), 0.0).classify(bgr(pictures)) for one in teachers], 0)
+        np.testing.assert_allclose(found.targets, (targets + said) / 2, atol=0.01)
+        assert shares == [0]
+        assert taught(data, [], on_share=shares.append) is data
+
+    def test_a_teacher_sees_pictures_aligned_too(self) -> None:
+        pictures, targets = drawn(4, 1)
+        moved = unaligned(4)
+        moved[:, 0, 2] = 0.4
+        both = [
+            taught(TrainingSet(pictures, targets, alignments), [weights(1)], on_share=ignore).targets
+            for alignments in (unaligned(4), moved)
+        ]
+        assert np.abs(both[0] - both[1]).max() > 1e-4
+
+
+def bgr(grey: UInt8) -> UInt8:
+    return np.repeat(grey[:, :, :, None], 3, axis=3)
 
 
 def test_the_temperature_is_found_that_made_answers_too_sure() -> None:

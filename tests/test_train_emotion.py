@@ -126,6 +126,15 @@ class TestCommand:
         assert main([*words, "--overwrite", "--seed", "1"]) == 0
         assert not np.array_equal(read(net).tensors["stem.weight"], first)
 
+    def test_a_net_learns_from_an_earlier_one(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        folder, net, pupil = data_set(tmp_path / "set"), tmp_path / "net.safetensors", tmp_path / "pupil.safetensors"
+        assert main(["train-emotion", str(folder), "-o", str(net), *FAST, "--epochs", "2"]) == 0
+        words = ["train-emotion", str(folder), "-o", str(pupil), *FAST, "--epochs", "2"]
+        assert main([*words, "--teacher", str(net), "--teacher", str(net)]) == 0
+        assert not np.array_equal(read(pupil).tensors["head.weight"], read(net).tensors["head.weight"])
+        assert main([*words, "--overwrite", "--teacher", "absent.safetensors"]) == 4
+        assert "absent.safetensors (--teacher) is absent" in capsys.readouterr().err
+
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child alone")
     def test_one_that_was_interrupted_goes_on(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         net = tmp_path / "net.safetensors"

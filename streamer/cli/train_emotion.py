@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from streamer.devices import Device
+    from streamer.emotion.ferplus_file import EmotionWeights
     from streamer.emotion.training import Pass
     from streamer.emotion.training_torch import Recipe
     from streamer.emotion_examples import Examples
@@ -75,6 +77,14 @@ def train_emotion(
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", min=1e-6, max=1, help="The highest; it rises, then falls to zero.")
     ] = 4e-4,
+    teachers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--teacher",
+            metavar="FILE",
+            help="A net of an earlier training, from whose answers half is learnt; may be given several times.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, max=1024, help="Threads to train on; default: all cores.")
     ] = None,
@@ -88,6 +98,7 @@ def train_emotion(
     from streamer.cli.progress import stop_on_signals
     from streamer.config import load_config
     from streamer.devices import select_device
+    from streamer.emotion.ferplus_file import read_own, teacher_file
     from streamer.emotion.training_torch import Recipe
     from streamer.sinks.files import check_output
 
@@ -104,9 +115,11 @@ def train_emotion(
     if overwrite:
         files.checkpoint.unlink(missing_ok=True)
     config = load_config(None, (), flags={"runtime.device": device, "runtime.threads": threads})
+    nets = [read_own(teacher_file(path)) for path in teachers or ()]
     chosen = select_device(config.runtime.device, config.runtime.threads, "torch")
     with stop_on_signals() as stop, _claimed(output) as part:
         examples = _examples(folder, valid, cropped=cropped, seed=seed, threads=chosen.threads, stop=stop)
+        examples = _taught(examples, nets, chosen, stop)
         _train(examples, recipe, start, chosen, files, part, stop)
 
 
@@ -137,6 +150,23 @@ def _examples(
     for note in examples.notes:
         typer.echo(printable(f"note: {note}"))
     return examples
+
+
+def _taught(examples: Examples, teachers: list[EmotionWeights], device: Device, stop: StopRequest) -> Examples:
+    """Ask teachers about the pictures, where there are any."""
+    from streamer.cli.progress import share_meter
+    from streamer.devices import computes_bfloat16
+    from streamer.emotion.teaching_torch import taught
+
+    with share_meter("asking teachers") as show:
+
+        def go_on(share: float) -> None:
+            _leave_if_asked(stop)
+            show(share)
+
+        bfloat16 = computes_bfloat16(device)
+        data = taught(examples.training, teachers, device.torch_device, bfloat16=bfloat16, on_share=go_on)
+    return replace(examples, training=data)
 
 
 @contextmanager

@@ -98,6 +98,11 @@ def own_file(path: Path) -> NetFile:
     return NetFile(path, "emotion.path", "emotion net")
 
 
+def teacher_file(path: Path) -> NetFile:
+    """Return the file of a net that another is to learn from."""
+    return NetFile(path, "--teacher", "emotion net")
+
+
 def read_own(file: NetFile) -> EmotionWeights:
     """Read the net that a user has trained. Raises WeightsError as `read` does, and where there is none."""
     file.sha256()  # says what is wrong where nothing can be read
