@@ -29,10 +29,11 @@ from streamer.types import Float32
 
 BATCH = 64
 _WEIGHT_DECAY = 0.05
-_WARM_UP = 0.08  # share of the training in which the rate rises
-_AVERAGE = 0.998  # how much of the moving average of weights a batch keeps
+_WARM_UP = 0.08  # share of the training in which the rate rises; then it falls as a cosine would, but
+_SETTLED = 0.5  # from here on it stays at this share of its peak, and what is kept is the weights' average.
+_LAST_STRENGTH = 0.6  # of the augmentation from there on, so that the net ends on what it will see in use
+_REMEMBERED = 0.15  # of the training is about as long ago as what the average still holds
 _LARGEST_GRADIENT = 5.0
-_LAST_STRENGTH = 0.3  # of the augmentation, at the end
 _CHUNK = 256
 
 
@@ -46,8 +47,8 @@ class Recipe:
         seed: Of all that is drawn by lot.
         peak_rate: The highest learning rate.
         dropout: Share of features dropped before the head.
-        budget_seconds: The rate falls so that the training ends by then, whatever epoch it is in; None: it may take
-            as long as the epochs take. Then two trainings of one seed give two nets.
+        budget_seconds: The training ends by then, all its stages shortened, whatever epoch it is in, and two of one
+            seed give two nets; None: it may take as long as the epochs take.
     """
 
     blocks: int = 12
@@ -127,12 +128,13 @@ class Training:
         """The present learning rate."""
         if self.share < _WARM_UP:
             return self.recipe.peak_rate * self.share / _WARM_UP
-        return self.recipe.peak_rate * 0.5 * (1 + math.cos(math.pi * (self.share - _WARM_UP) / (1 - _WARM_UP)))
+        falling = 0.5 * (1 + math.cos(math.pi * (self.share - _WARM_UP) / (1 - _WARM_UP)))
+        return self.recipe.peak_rate * max(falling, _SETTLED)
 
     @property
     def _strength(self) -> float:
-        """How much pictures are varied: less in the second half, so that the net ends on what it will see in use."""
-        return 1 - (1 - _LAST_STRENGTH) * max(0.0, 2 * self.share - 1)
+        """How much pictures are varied."""
+        return 1.0 if self.share < _SETTLED else _LAST_STRENGTH
 
     def epoch_of_batches(self) -> Iterator[float]:
         """Train until the present pass, or the whole training, is complete; yield each batch's loss."""
@@ -180,7 +182,7 @@ class Training:
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self._net.parameters(), _LARGEST_GRADIENT)
         self._optimiser.step()
-        self._follow(min(_AVERAGE, (self.done_batches + 2) / (self.done_batches + 11)))
+        self._follow(1 / (1 + _REMEMBERED * self.done_batches))
         return float(loss.detach())
 
     def _lot(self, purpose: int, number: int) -> torch.Generator:
@@ -188,9 +190,9 @@ class Training:
         return torch.Generator().manual_seed(int(seed))
 
     @torch.no_grad()
-    def _follow(self, keep: float) -> None:
+    def _follow(self, share: float) -> None:
         for mine, theirs in zip(self._average.parameters(), self._net.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - keep)
+            mine.lerp_(theirs, share)
 
     # ---- keeping and continuing
 
