@@ -15,7 +15,6 @@ from streamer.config import Config
 from streamer.devices import Device
 from streamer.embedders import EMBEDDER_WEIGHTS
 from streamer.embedders import embedder_id as embedder_id
-from streamer.emotion.policy import EmotionPolicy
 from streamer.errors import UsageError, printable
 from streamer.gaps import SpanPolicy
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
@@ -23,6 +22,7 @@ from streamer.models import Models as Models
 from streamer.models import scan_threads
 from streamer.photos import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
+from streamer.policies import label_policy
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
@@ -94,53 +94,25 @@ def _matcher(config: Config, gallery: Gallery, false_accept_rate: float) -> Matc
 
 def build_labeller(config: Config, models: Models, gallery: Gallery, stats: RunStats | None = None) -> TrackLabeller:
     """Return the labeller of videos; with an empty gallery nobody is assessed, so nobody is called unknown."""
-    policy = _label_policy(config)
+    policy = label_policy(config)
     if config.recognition.matcher_file is not None:
         # Those matchers' probabilities seldom come near 1.
         policy = replace(policy, certain_probability=0.0)
     matcher = build_track_matcher(config, gallery) if gallery.people else None
-    return _labeller(config, models, matcher, policy, stats)
+    recognition, policy = _recognition(config, models, matcher, policy)
+    return TrackLabeller(recognition, models.emotion, policy, stats)
 
 
-def _label_policy(config: Config) -> LabelPolicy:
-    return LabelPolicy(
-        embed_every_seconds=config.labels.embed_every_seconds,
-        refresh_seconds=config.labels.refresh_seconds,
-        min_face_pixels=config.labels.min_face_pixels,
-        embeddings_per_second=config.labels.embeddings_per_second,
-        look_ahead_seconds=config.labels.look_ahead_seconds,
-        revive_seconds=config.labels.revive_seconds,
-        emotion=_emotion_policy(config),
-        left_after_seconds=config.tracker.max_lost_seconds,
-        keep_looks=config.sinks.keep_embeddings,
-    )
-
-
-def _emotion_policy(config: Config) -> EmotionPolicy:
-    settings = config.emotion
-    return EmotionPolicy(
-        every_seconds=settings.every_seconds,
-        smoothing_seconds=settings.smoothing_seconds,
-        steady_seconds=settings.steady_seconds,
-        hold_seconds=settings.hold_seconds,
-        least_confidence=settings.least_confidence,
-        min_face_pixels=settings.min_face_pixels,
-        max_yaw_degrees=settings.max_yaw_degrees,
-        least_sharpness=settings.least_sharpness,
-        baseline_seconds=settings.baseline_seconds,
-    )
-
-
-def _labeller(
-    config: Config, models: Models, matcher: Matcher | None, policy: LabelPolicy, stats: RunStats | None
-) -> TrackLabeller:
+def _recognition(
+    config: Config, models: Models, matcher: Matcher | None, policy: LabelPolicy
+) -> tuple[Recognition | None, LabelPolicy]:
     recognition = models.trained()
     if recognition is None and (matcher is not None or config.sinks.keep_embeddings):
         recognition = Recognition(models.embedder, matcher)
     if recognition is not None and not isinstance(recognition.embedder, DlibEmbedder):
         # How alike two views of one person are to another net has not been measured.
         policy = replace(policy, same_similarity=None)
-    return TrackLabeller(recognition, models.emotion, policy, stats)
+    return recognition, policy
 
 
 def build_tracker(config: Config) -> Tracker:
@@ -218,9 +190,10 @@ def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pi
     labels = config.labels.model_copy(update={"embeddings_per_second": 2.0 * _MOST_FACES_A_PHOTO})
     config = config.model_copy(update={"tracker": tracker, "labels": labels})
     # There is only one look at a face.
-    policy = replace(_label_policy(config), certain_probability=0.0)
+    policy = replace(label_policy(config), certain_probability=0.0)
     matcher = build_matcher(config, gallery) if gallery.people else None
-    labeller = _labeller(config, models, matcher, policy, None)
+    recognition, policy = _recognition(config, models, matcher, policy)
+    labeller = TrackLabeller(recognition, models.photo_emotion(), policy)
     return build_pipeline(config, gallery, models=models, detector=models.photo_detector(), labeller=labeller)
 
 

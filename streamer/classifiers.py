@@ -12,7 +12,7 @@ from streamer.devices import Device, placement
 from streamer.emotion import ferplus_file
 from streamer.emotion.fer_pytorch import FerPytorchClassifier
 from streamer.emotion.fer_pytorch_file import checkpoint_file, read, read_from, weights_name
-from streamer.emotion.ferplus import FerPlusClassifier
+from streamer.emotion.ferplus import ONE_LOOK, FerPlusClassifier, Looks
 from streamer.emotion.onnx_openvino import OnnxEmotionClassifier, OnnxEmotionRecipe, classifier_file, place_of
 from streamer.errors import UsageError, printable
 from streamer.net_files import NetFile
@@ -68,8 +68,13 @@ def _architecture(settings: EmotionSettings) -> str:
     return settings.architecture or "resnet34"
 
 
-def build_classifier(config: Config, device: Device) -> EmotionClassifier:
+def build_classifier(config: Config, device: Device, looks: Looks = ONE_LOOK) -> EmotionClassifier:
     """Return the configured net on a device; an ONNX file is computed by OpenVINO, on the CPU, whatever the device.
+
+    Args:
+        config: Which.
+        device: Where it runs.
+        looks: How each crop is looked at, by kind ferplus.
 
     Raises:
         UsageError: The classes of an ONNX file are named in a way that cannot be meant.
@@ -81,22 +86,22 @@ def build_classifier(config: Config, device: Device) -> EmotionClassifier:
         return OnnxEmotionClassifier(settings.path, _recipe(settings), settings.tau)
     if settings.kind == "fer-pytorch":
         return _fer_pytorch(settings, device)
-    return _ferplus(settings, device)
+    return _ferplus(settings, device, looks)
 
 
 # Backends are imported where they are chosen: torch alone takes a second and 0.6 GB.
 
 
-def _ferplus(settings: EmotionSettings, device: Device) -> FerPlusClassifier:
+def _ferplus(settings: EmotionSettings, device: Device, looks: Looks) -> FerPlusClassifier:
     own = None if settings.path is None else ferplus_file.own_file(settings.path)
     net = ferplus_file.read(weights.locate("emotion-ferplus")) if own is None else ferplus_file.read_own(own)
     if device.backend == "openvino":
         from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
 
-        return FerPlusClassifier(OpenVinoEmotionNet(net, precision="fastest"), settings.tau)
+        return FerPlusClassifier(OpenVinoEmotionNet(net, precision="fastest"), settings.tau, looks)
     from streamer.emotion.ferplus_torch import TorchEmotionNet
 
-    return FerPlusClassifier(TorchEmotionNet(net, *placement(device)), settings.tau)
+    return FerPlusClassifier(TorchEmotionNet(net, *placement(device)), settings.tau, looks)
 
 
 def _fer_pytorch(settings: EmotionSettings, device: Device) -> FerPytorchClassifier:

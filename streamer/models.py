@@ -16,6 +16,7 @@ from streamer.detectors.cascade import CascadeNets
 from streamer.detectors.mtcnn import MtcnnDetector
 from streamer.devices import Device, apply_thread_limits, limit_memory_arenas, placement, select_device
 from streamer.embedders import build_embedder, dlib_net
+from streamer.emotion.ferplus import PICTURE_LOOKS
 from streamer.labels import Recognition
 from streamer.openvino_runtime import Precision
 from streamer.recognition.trained import Nets, load
@@ -119,6 +120,12 @@ class Models:
         if self._emotion is None and self._config.emotion.enabled:
             self._emotion = build_classifier(self._config, self.device)
         return self._emotion
+
+    def photo_emotion(self) -> EmotionClassifier | None:
+        """Return what reads emotions in single pictures, with more looks at each; None: it is switched off."""
+        if not self._config.emotion.enabled:
+            return None
+        return build_classifier(self._config, self.device, PICTURE_LOOKS)
 
 
 def scan_threads(config: Config, device: Device) -> int:

@@ -68,6 +68,31 @@ def test_the_shipped_net_is_right_on_85_of_100_pictures_of_ferplus_valid(
     assert (answers == classes[::2]).mean() >= 0.85
 
 
+def test_each_look_sees_the_crop_shifted_and_their_logits_are_averaged() -> None:
+    """A net that tells where a bright column and row are, by their places."""
+
+    class Places:
+        calibration = Calibration()
+
+        def __call__(self, grey: UInt8) -> Float32:
+            logits = np.zeros((len(grey), 7), np.float32)
+            logits[:, 0] = grey.max(axis=1).argmax(axis=1)
+            logits[:, 1] = grey.max(axis=2).argmax(axis=1)
+            return logits
+
+    crop = np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    crop[0, 30, 20] = 255
+
+    def difference(*looks: tuple[int, int]) -> float:
+        probabilities = FerPlusClassifier(Places(), 0.0, looks).classify(crop)[0]
+        return float(np.log(probabilities[1] / probabilities[0]))
+
+    assert difference((0, 0)) == pytest.approx(10, abs=1e-3)
+    assert difference((2, 0)) == pytest.approx(8, abs=1e-3)
+    assert difference((0, -3)) == pytest.approx(7, abs=1e-3)
+    assert difference((0, 0), (2, 0), (0, -3)) == pytest.approx(25 / 3, abs=1e-3)
+
+
 class TestCalibration:
     """From logits to probabilities."""
 

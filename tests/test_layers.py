@@ -44,7 +44,7 @@ LAYERS = (
     ("settings_values",),
     ("settings",),
     ("config",),
-    ("embedders", "classifiers"),
+    ("embedders", "classifiers", "policies"),
     ("models",),
     ("build",),
     ("api", "stills", "enrolling", "labelled_faces"),

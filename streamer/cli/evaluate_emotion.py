@@ -97,7 +97,7 @@ def _judge(pictures: LabelledPictures, config: Config, *, is_cropped: bool) -> E
     from streamer.labelled_faces import face_cut, whole_cut
 
     models = Models(config)
-    classifier = models.emotion
+    classifier = models.photo_emotion()
     assert classifier is not None  # emotion.enabled is set
     cut = whole_cut(classifier.crop_size) if is_cropped else face_cut(models.photo_detector(), classifier.crop)
     # On a GPU the net is one, and takes one picture after the other.

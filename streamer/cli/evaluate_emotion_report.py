@@ -134,9 +134,7 @@ def _document(figures: EmotionFigures, config: Config) -> dict[str, object]:
 def matrix_title(figures: EmotionFigures, config: Config) -> str:
     """Return the headline of the drawn matrix."""
     right = figures.accuracy
-    shares = (
-        f"{percent(right.value)} of {right.total:,} faces told right · balanced {percent(figures.balanced_accuracy)}"
-    )
+    shares = f"{percent(right.value)} of {right.total:,} right · balanced {percent(figures.balanced_accuracy)}"
     return f"{shares} · {_net(config)}, tau {config.emotion.tau:g}"
 
 

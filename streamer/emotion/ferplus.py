@@ -23,6 +23,13 @@ CROP_SIZE = 48
 FER_TEMPLATE = np.array([[15.0, 19.0], [33.1, 18.5], [24.1, 29.2], [16.9, 38.2], [31.9, 38.0]], np.float32)
 
 
+# By how many px, to the right and down, a crop is shifted for each look at it. In a video the next look comes soon; of
+# a picture there is no other, so it is looked at in four places: SHIFT_FIGURES
+Looks = tuple[tuple[int, int], ...]
+ONE_LOOK: Looks = ((0, 0),)
+PICTURE_LOOKS: Looks = ((0, 0), (2, 0), (0, 2), (0, -2))
+
+
 class Net(Protocol):
     """Computes a net's logits. Implementations: ferplus_openvino, ferplus_torch."""
 
@@ -45,10 +52,11 @@ class FerPlusClassifier:
     Args:
         net: What computes it.
         tau: How far the rare emotions' rarity in training is taken back, 0..1; see calibration.py.
+        looks: By how many px right and down each crop is shifted for each look; what they say is averaged.
     """
 
-    def __init__(self, net: Net, tau: float = 0.5) -> None:
-        self._net, self._tau = net, tau
+    def __init__(self, net: Net, tau: float = 0.5, looks: Looks = ONE_LOOK) -> None:
+        self._net, self._tau, self._looks = net, tau, looks
 
     @property
     def crop_size(self) -> int:
@@ -64,5 +72,13 @@ class FerPlusClassifier:
         """Return (N, 7) float32 probabilities of (N, 48, 48, 3) uint8 BGR crops; each crop is also seen mirrored."""
         if not len(crops):
             return np.zeros((0, 7), np.float32)
-        logits = self._net(np.stack([cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY) for crop in crops]))
-        return self._net.calibration.probabilities(logits, self._tau)
+        grey = np.stack([cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY) for crop in crops])
+        logits = np.mean([self._net(_shifted(grey, *look)) for look in self._looks], axis=0)
+        return self._net.calibration.probabilities(np.asarray(logits, np.float32), self._tau)
+
+
+def _shifted(grey: UInt8, right: int, down: int) -> UInt8:
+    """Return (N, S, S) crops with their content moved; what comes in is a repetition of the edge."""
+    side = grey.shape[1]
+    rows, columns = (np.clip(np.arange(side) - shift, 0, side - 1) for shift in (down, right))
+    return np.ascontiguousarray(grey[:, rows][:, :, columns])

@@ -1,0 +1,37 @@
+"""Configuration to the policies that say when faces are looked at, and what of what is seen is told."""
+
+from __future__ import annotations
+
+from streamer.config import Config
+from streamer.emotion.policy import EmotionPolicy
+from streamer.label_policy import LabelPolicy
+
+
+def label_policy(config: Config) -> LabelPolicy:
+    """Return when and how faces are named and their emotions told."""
+    return LabelPolicy(
+        embed_every_seconds=config.labels.embed_every_seconds,
+        refresh_seconds=config.labels.refresh_seconds,
+        min_face_pixels=config.labels.min_face_pixels,
+        embeddings_per_second=config.labels.embeddings_per_second,
+        look_ahead_seconds=config.labels.look_ahead_seconds,
+        revive_seconds=config.labels.revive_seconds,
+        emotion=_emotion_policy(config),
+        left_after_seconds=config.tracker.max_lost_seconds,
+        keep_looks=config.sinks.keep_embeddings,
+    )
+
+
+def _emotion_policy(config: Config) -> EmotionPolicy:
+    settings = config.emotion
+    return EmotionPolicy(
+        every_seconds=settings.every_seconds,
+        smoothing_seconds=settings.smoothing_seconds,
+        steady_seconds=settings.steady_seconds,
+        hold_seconds=settings.hold_seconds,
+        least_confidence=settings.least_confidence,
+        min_face_pixels=settings.min_face_pixels,
+        max_yaw_degrees=settings.max_yaw_degrees,
+        least_sharpness=settings.least_sharpness,
+        baseline_seconds=settings.baseline_seconds,
+    )
