@@ -8,7 +8,8 @@ net is made. OpenVINO's telemetry is never loaded.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
@@ -241,13 +242,34 @@ class Net:
 
     def __call__(self, *arrays: Array) -> Float32:
         """Return the output for the inputs; it belongs to the caller."""
+        with self._taken() as request:
+            outputs = request.infer(arrays, share_inputs=True, share_outputs=True)
+            return np.array(outputs[0], np.float32)
+
+    def by_twos(self, arrays: Sequence[Array]) -> list[Float32]:
+        """Return the output of a net of one input for each of many inputs, the same as one call each.
+
+        Every second is computed by a thread of OpenVINO's own meanwhile: worth it for many, where cores are idle.
+        """
+        outputs: list[Float32] = []
+        with self._taken() as request:
+            for first, second in zip(arrays[::2], arrays[1::2], strict=False):
+                request.start_async([second], share_inputs=True)
+                try:
+                    outputs.append(self(first))
+                finally:
+                    request.wait()
+                outputs.append(np.array(request.get_output_tensor(0).data, np.float32))
+        return outputs + [self(last) for last in arrays[len(outputs) :]]
+
+    @contextmanager
+    def _taken(self) -> Iterator[openvino.InferRequest]:
         with self._lock:
             request = self._idle.pop() if self._idle else None
         if request is None:
             request = self._request()
         try:
-            outputs = request.infer(arrays, share_inputs=True, share_outputs=True)
-            return np.array(outputs[0], np.float32)
+            yield request
         finally:
             with self._lock:
                 self._idle.append(request)

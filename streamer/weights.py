@@ -20,7 +20,7 @@ from streamer.weights_file import check as check
 from streamer.weights_file import fingerprint
 
 # The emotion net's sha256 and size in bytes: to be replaced together with the file whenever it is trained anew.
-_FERPLUS_SHA256 = "e04efd1f48b14b2e13c5ab197fa6dc7de98fa4841fbe59a30118172fb4361bd8"
+_FERPLUS_SHA256 = "d1f353e823dad0f5ddee2a0a7db1b27922eac9dc34affd2c6a5e26ea95ae01d9"
 _FERPLUS_BYTES = 6_429_326
 # The same of the population model; it goes with the embedder's photo vectors.
 _POPULATION_SHA256 = "dc0fdd2a16956f4a90e95f2cacf56a25f0675b8dfcb466f599bf6464f956dd4d"

@@ -196,3 +196,22 @@ print(code, sorted({"torch", "torchvision", "facenet_pytorch"} & {*sys.modules})
     assert header["config"]["runtime"]["backend"] == "openvino"
     assert {face["identity"]["name"] for face in first["faces"]} == {"Grace Hopper", None}
     assert all(face["emotion"] for face in first["faces"])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_by_twos_gives_what_one_call_each_gives(count: int) -> None:
+    x = ov.parameter((1, 2), np.float32)
+    net = ov.Net(ov.multiply(x, ov.constant(3.0)), [x])
+    arrays = [np.array([[number, -number]], np.float32) for number in range(count)]
+    outputs = net.by_twos(arrays)
+    assert len(outputs) == count
+    for array, output in zip(arrays, outputs, strict=True):
+        np.testing.assert_array_equal(output, array * 3)
+
+
+def test_many_crops_answer_as_each_alone() -> None:
+    crops = np.random.default_rng(3).integers(0, 255, (13, 48, 48)).astype(np.uint8)
+    net = OpenVinoEmotionNet(read(locate("emotion-ferplus")), precision="fastest")
+    together = net(crops)
+    for index in range(len(crops)):
+        np.testing.assert_array_equal(net(crops[index : index + 1])[0], together[index])
