@@ -151,6 +151,13 @@ def placement(device: Device) -> tuple[torch.device, torch.dtype]:
     return torch.device(device.torch_device), torch.float16 if device.dtype == "float16" else torch.float32
 
 
+def limit_threads(device: Device) -> None:
+    """Bound torch's threads to the device's, for training."""
+    import torch
+
+    torch.set_num_threads(device.threads)
+
+
 def computes_bfloat16(device: Device) -> bool:
     """Say whether torch computes in bfloat16 there faster than in float32, which training loses nothing by."""
     import torch

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,8 +107,11 @@ def fetch_from(source: Path, weights: Weights, on_progress: OnProgress, judge: J
         if part is None:
             return _place(weights)
         try:
+            status = source.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+                raise OSError(0, "it is no file")
             given = source.open("rb")
-            size_bytes = weights.size_bytes if weights.size_bytes is not None else source.stat().st_size
+            size_bytes = weights.size_bytes if weights.size_bytes is not None else status.st_size
         except OSError as error:
             raise WeightsError(
                 f"the file {printable(source)} cannot be read ({error.strerror}); give the one from {weights.url}"

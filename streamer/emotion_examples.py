@@ -66,6 +66,11 @@ def read_examples(
     """
     splits = find_splits(folder)
     is_split, is_judged = "train" in splits, any(name in VALID_SPLITS for name in splits)
+    if splits and not is_split:
+        raise UsageError(
+            f"{printable(folder)} has no split train to learn from, only {', '.join(splits)}; add it, or name one of "
+            "their folders"
+        )
     cut = fer_cut(None if cropped else detector)
     listed = list_pictures(folder, "train" if is_split else None)
     read = read_training_pictures(listed, cut, threads=threads, on_share=lambda share: on_share(share / 3))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +36,7 @@ class NetFile:
             WeightsError: It is absent, unreadable, or larger than `most_bytes`.
         """
         try:
-            if self.path.stat().st_size > most_bytes:
+            if self._status().st_size > most_bytes:
                 raise WeightsError(
                     f"{self} is larger than the {most_bytes / 2**30:.0f} GiB that it may have; give another one"
                 )
@@ -49,10 +51,17 @@ class NetFile:
             WeightsError: It is absent or cannot be read.
         """
         try:
-            status = self.path.stat()
+            status = self._status()
             return _sha256(self.path, status.st_ino, status.st_size, status.st_mtime_ns)
         except OSError as error:
             raise self._unreadable(error) from error
+
+    def _status(self) -> os.stat_result:
+        """Return what the system says of it; raises OSError, too, for what would be read without end, as a pipe."""
+        status = self.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "it is no file")
+        return status
 
     def _unreadable(self, error: OSError) -> WeightsError:
         if isinstance(error, FileNotFoundError):

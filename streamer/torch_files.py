@@ -35,9 +35,8 @@ _FAULTS = (
     EOFError,
     LookupError,
     MemoryError,
-    NotImplementedError,
     OSError,  # a damaged archive points to where no file has a place
-    RecursionError,
+    RuntimeError,  # an encrypted archive; also a pickle that is too deep, and what zipfile does not know
     StopIteration,
     TypeError,
     ValueError,
@@ -217,9 +216,12 @@ def _from_zip(file: IO[bytes], kind: type[_Unpickler]) -> tuple[object, Callable
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return a file of the archive. Raises ValueError where it is compressed: torch does not, and it could swell."""
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+    """Return a file of the archive. Raises ValueError where it is compressed, for torch does not and it could swell."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED:
         raise ValueError("its archive is compressed")
+    if info.flag_bits & 1:
+        raise ValueError("its archive is encrypted")
     return archive.read(name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import os
 import shutil
 import sys
 import urllib.request
@@ -317,8 +318,9 @@ class TestFromAFile:
         assert not part_of(weights).exists()
         assert source.read_bytes() == content
 
-    def test_an_absent_file_or_a_folder_is_told(self, tmp_path: Path) -> None:
-        for source in (tmp_path / "absent", tmp_path):
+    def test_an_absent_file_a_folder_or_a_pipe_is_told(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        for source in (tmp_path / "absent", tmp_path, tmp_path / "pipe"):
             message = refusal(lambda s=source: fetch_from(s, wanted(tmp_path), lambda there, total: None))  # type: ignore[misc]
             assert f"the file {source} cannot be read" in message
 

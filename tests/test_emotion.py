@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
-from streamer.emotion.ferplus import CROP_SIZE, FerPlusClassifier
+from streamer.emotion.ferplus import CROP_SIZE, PICTURE_LOOKS, FerPlusClassifier
 from streamer.emotion.ferplus_data import FerPlus, read_ferplus
+from streamer.emotion.ferplus_file import read
+from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
 from streamer.errors import SourceOpenError, UsageError
 from streamer.pictures import BgrPicture, UInt8
 from streamer.types import EMOTIONS, Float32
+from streamer.weights import locate
 from tests.nets import ferplus, mtcnn
 
 
@@ -58,14 +61,18 @@ def test_no_crops_give_no_answers(classifier: FerPlusClassifier) -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.timeout(60)
-def test_the_shipped_net_is_right_on_85_of_100_pictures_of_ferplus_valid(
-    classifier: FerPlusClassifier, shared_data: Path
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("tau", "least_accuracy", "least_balanced"), [(0.0, 0.89, 0.78), (0.5, 0.86, 0.82)])
+def test_the_shipped_net_is_as_good_as_its_card_says(
+    tau: float, least_accuracy: float, least_balanced: float, shared_data: Path
 ) -> None:
+    """On all of FER+ valid, looked at as pictures are."""
     grey, classes = read_ferplus(shared_data / "ferplus", "valid").majority()
-    answers = classifier.classify(np.repeat(grey[::2, :, :, None], 3, axis=3)).argmax(axis=1)
-    assert len(answers) > 1500
-    assert (answers == classes[::2]).mean() >= 0.85
+    net = OpenVinoEmotionNet(read(locate("emotion-ferplus")), precision="fastest")
+    answers = FerPlusClassifier(net, tau, PICTURE_LOOKS).classify(np.repeat(grey[..., None], 3, axis=3)).argmax(axis=1)
+    assert len(answers) > 3000
+    assert (answers == classes).mean() >= least_accuracy
+    assert np.mean([(answers[classes == place] == place).mean() for place in range(7)]) >= least_balanced
 
 
 def test_each_look_sees_the_crop_shifted_and_their_logits_are_averaged() -> None:
@@ -119,7 +126,7 @@ class TestCalibration:
     def test_no_logits_are_no_probabilities(self) -> None:
         assert Calibration(0.7, FERPLUS_PRIOR).probabilities(np.zeros((0, 7), np.float32), 0.5).shape == (0, 7)
 
-    @pytest.mark.parametrize("prior", [np.ones(6, np.float32), np.zeros(7, np.float32)])
+    @pytest.mark.parametrize("prior", [np.ones(6, np.float32), np.zeros(7, np.float32), np.full(7, np.inf, np.float32)])
     def test_what_is_no_prior_is_refused(self, prior: Float32) -> None:
         with pytest.raises(ValueError, match="prior"):
             Calibration(1.0, prior)
@@ -168,9 +175,9 @@ def write_ferplus(folder: Path, split: str, data: FerPlus) -> None:
 def test_a_folder_of_ferplus_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = drawn_data(50, 3)
     write_ferplus(tmp_path, "valid", written)
-    read = read_ferplus(tmp_path, "valid")
-    np.testing.assert_array_equal(read.pictures, written.pictures)
-    np.testing.assert_array_equal(read.votes, written.votes)
+    found = read_ferplus(tmp_path, "valid")
+    np.testing.assert_array_equal(found.pictures, written.pictures)
+    np.testing.assert_array_equal(found.votes, written.votes)
 
 
 def test_votes_become_targets_and_classes_by_the_protocol() -> None:

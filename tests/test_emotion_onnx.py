@@ -14,7 +14,8 @@ import pytest
 from streamer import build, cli
 from streamer.config import Config, as_yaml, load_config
 from streamer.emotion.calibration import FERPLUS_PRIOR
-from streamer.emotion.onnx_openvino import OnnxEmotionClassifier, OnnxEmotionRecipe
+from streamer.emotion.onnx_openvino import OnnxEmotionClassifier, OnnxEmotionRecipe, place_of
+from streamer.emotion.votes import emotion_of
 from streamer.errors import UsageError, WeightsError
 from streamer.pictures import BgrPicture, UInt8
 from streamer.types import EMOTIONS, Float32
@@ -307,3 +308,10 @@ def test_without_emotions_no_emotion_net_is_in_the_header() -> None:
     models = build.describe(with_keys(enabled="false")).models
     assert "emotion-ferplus" not in models
     assert "mtcnn-pnet" in models
+
+
+@pytest.mark.parametrize("word", ["calm", "Happy", "surprised", "sad", "angry", "disgusted", "afraid", "contemptuous"])
+def test_outputs_are_known_by_the_words_that_data_sets_use(word: str) -> None:
+    emotion = emotion_of(word)
+    assert place_of(word) == (EMOTIONS.index(emotion) if emotion in EMOTIONS else None)
+    assert (place_of(word) is None) == (word == "contemptuous")

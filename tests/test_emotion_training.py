@@ -263,9 +263,21 @@ class TestTraining:
             training(Recipe(blocks=2, epochs=5)).restore(path)
         with pytest.raises(UsageError, match="other options or pictures"):
             training(count=160).restore(path)
+        pictures, targets = drawn(192, 1)
+        same_count = TrainingSet(pictures, targets[:, ::-1].copy(), unaligned(192))
+        with pytest.raises(UsageError, match="other options or pictures"):
+            Training(RECIPE, same_count, random_start(2, 0)).restore(path)
+        with pytest.raises(UsageError, match="other options or pictures"):
+            Training(RECIPE, TrainingSet(pictures, targets, unaligned(192)), random_start(2, 1)).restore(path)
         path.write_bytes(path.read_bytes()[:-9])
         with pytest.raises(UsageError, match="no whole checkpoint; delete it, or start afresh with --overwrite"):
             training().restore(path)
+
+    def test_a_checkpoint_that_cannot_be_written_leaves_no_part(self, tmp_path: Path) -> None:
+        (tmp_path / "net.checkpoint").mkdir()
+        with pytest.raises(OSError, match=r"net\.checkpoint"):
+            training().save(tmp_path / "net.checkpoint")
+        assert [path.name for path in tmp_path.iterdir()] == ["net.checkpoint"]
 
     def test_a_time_limit_shortens_all_of_it(self) -> None:
         """The rate rises and falls by the time that is gone, so that no time limit cuts a training off."""

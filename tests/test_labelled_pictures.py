@@ -423,3 +423,11 @@ def test_only_a_few_are_computed_ahead() -> None:
     assert len(taken) <= 8
     del results
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("work")]
+
+
+def test_a_name_that_no_file_can_have_is_told_with_its_line(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", shade(1))
+    for name in ("x" * 5000 + ".png", "a\0b.png"):
+        table = write_table(tmp_path / "labels.csv", "image,emotion", "a.png,fear", f"{name},anger")
+        with pytest.raises(StreamerError, match=r"labels\.csv, line 3|NUL|null"):
+            list_pictures(table)

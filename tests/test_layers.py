@@ -66,7 +66,6 @@ RESERVED = {
         "torch_batches",
         "detectors.*torch*",
         "emotion.*torch",
-        "cli.train_emotion",
         "recognition.*torch*",
         "recognition.cnn_training",
         "bench.naive",  # somebody else's loop, which ours is compared with

@@ -20,7 +20,9 @@ import pytest
 from streamer.cli import main
 from streamer.forgetting import forget_in_recordings
 from streamer.pictures import UInt8
+from streamer.reports.making import ReportPlan, make_report
 from streamer.reports.tables import TABLES
+from streamer.reports.thumbnails import face_alone, with_surroundings
 from streamer.sinks.files import PartFile
 from tests.drawn import two_people_scene, write_video
 from tests.recorded import objects_in
@@ -149,6 +151,23 @@ class TestPage:
         assert "happiness at 0:01.2" in pictures_of(page)
         assert not any("fear" in name for name in pictures_of(page))
         assert "no pictures of unknown faces" in page
+
+    def test_beside_whom_was_blurred_a_face_is_cut_alone(self, clip: Path) -> None:
+        """The square lies within the box, so that nobody beside it is seen."""
+        box = (10.0, 20.0, 70.0, 100.0)
+        assert face_alone(box) == 60
+        assert with_surroundings(box) == pytest.approx(1.6 * 80)
+        clear = pictures_of(page_of(two_people()))["happiness at 0:01.2"]
+        alone = pictures_of(page_of(two_people(config={"annotate": {"blur_unknown": True}}), "--overwrite"))
+        assert np.abs(alone["happiness at 0:01.2"].astype(int) - clear.astype(int)).mean() > 2
+
+    def test_the_share_that_is_done_only_grows_and_pictures_have_a_part_of_it(self, clip: Path) -> None:
+        results = (two_people(), Path(shutil.copy(two_people(), "more.jsonl")))
+        shares: list[float] = []
+        make_report(ReportPlan(results, Path("page.html"), (None, None)), shares.append)
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
+        assert any(0.45 < share < 0.5 for share in shares)
 
     def test_names_are_text_whatever_they_hold(self) -> None:
         page = page_of(write_lines(Path("clip.jsonl"), hostile_frames()))

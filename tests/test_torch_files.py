@@ -241,3 +241,23 @@ class TestCheckpoints:
         torch.save(content, tmp_path / "x.ckpt")
         with pytest.raises(ValueError, match="it has no state_dict"):
             read_checkpoint(tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize("member", ["data.pkl", "data/0"])
+def test_an_encrypted_archive_is_refused(tmp_path: Path, member: str) -> None:
+    """Its members say that a password is needed, for which nobody will be asked."""
+    path = tmp_path / "locked.ckpt"
+    torch.save({"state_dict": {"a": torch.ones(3)}}, path)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        wanted = next(one for one in archive.infolist() if one.filename.endswith(member))
+    name = wanted.filename.encode()
+    for magic, flags_at, name_at in ((b"PK\x03\x04", 6, 30), (b"PK\x01\x02", 8, 46)):
+        start = 0
+        while (start := content.find(magic, start)) >= 0:
+            if content[start + name_at : start + name_at + len(name)] == name:
+                content[start + flags_at] |= 1
+            start += 4
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="its archive is encrypted"):
+        read_checkpoint(path)

@@ -16,7 +16,7 @@ from streamer.cli import main
 from streamer.emotion.ferplus_file import read
 from streamer.emotion_examples import Examples, read_examples
 from streamer.errors import UsageError
-from streamer.types import EMOTIONS
+from streamer.types import EMOTIONS, Float32
 from tests.emotion_pictures import cut_file, mosaic_folder, save
 from tests.nets import mtcnn
 from tests.test_emotion_training import drawn
@@ -75,6 +75,12 @@ class TestExamples:
         found = examples(tmp_path)
         assert (len(found.training.pictures), len(found.valid.classes)) == (18, 2)
 
+    def test_splits_without_one_to_learn_from_are_refused(self, tmp_path: Path) -> None:
+        for split in ("val", "test"):
+            data_set(tmp_path / split, 4)
+        with pytest.raises(UsageError, match="no split train to learn from, only test, val"):
+            examples(tmp_path)
+
     def test_pictures_that_nobody_agrees_on_are_not_enough(self, tmp_path: Path) -> None:
         mosaic_folder(tmp_path, "train", [{"happiness": 10}])
         mosaic_folder(tmp_path, "valid", [{"fear": 5, "anger": 5}])
@@ -93,9 +99,9 @@ class TestCommand:
         assert main(["train-emotion", str(data_set(tmp_path / "set")), "-o", str(net), *FAST, "--epochs", "3"]) == 0
         assert "of 6 pictures told right" in capsys.readouterr().out
         assert read(net).blocks == 1
-        with net.with_suffix(".csv").open(newline="") as log:
+        with net.with_suffix(".log.csv").open(newline="") as log:
             assert [row["epoch"] for row in csv.DictReader(log)] == ["1", "2", "3"]
-        assert {path.name for path in net.parent.iterdir()} == {"net.safetensors", "net.csv"}
+        assert {path.name for path in net.parent.iterdir()} == {"net.safetensors", "net.log.csv"}
 
     def test_its_net_is_used_where_the_configuration_names_it(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -127,13 +133,46 @@ class TestCommand:
         assert not np.array_equal(read(net).tensors["stem.weight"], first)
 
     def test_a_net_learns_from_an_earlier_one(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        folder, net, pupil = data_set(tmp_path / "set"), tmp_path / "net.safetensors", tmp_path / "pupil.safetensors"
-        assert main(["train-emotion", str(folder), "-o", str(net), *FAST, "--epochs", "2"]) == 0
-        words = ["train-emotion", str(folder), "-o", str(pupil), *FAST, "--epochs", "2"]
-        assert main([*words, "--teacher", str(net), "--teacher", str(net)]) == 0
-        assert not np.array_equal(read(pupil).tensors["head.weight"], read(net).tensors["head.weight"])
-        assert main([*words, "--overwrite", "--teacher", "absent.safetensors"]) == 4
+        """On one thread two nets of one seed are the same, so that what differs comes from the teacher."""
+        folder, teacher = data_set(tmp_path / "set"), tmp_path / "teacher.safetensors"
+
+        def trained(name: str, *words: str) -> Float32:
+            net = tmp_path / f"{name}.safetensors"
+            fast = (*FAST, "--epochs", "2", "--threads", "1")
+            assert main(["train-emotion", str(folder), "-o", str(net), *fast, *words]) == 0
+            return read(net).tensors["head.weight"]
+
+        alone, again = trained("teacher"), trained("again")
+        taught = trained("pupil", "--teacher", str(teacher), "--teacher", str(teacher))
+        np.testing.assert_array_equal(alone, again)
+        assert not np.array_equal(alone, taught)
+        words = ["train-emotion", str(folder), "-o", str(tmp_path / "x.safetensors"), *FAST]
+        assert main([*words, "--teacher", "absent.safetensors"]) == 4
         assert "absent.safetensors (--teacher) is absent" in capsys.readouterr().err
+
+    def test_a_table_beside_the_net_is_not_taken_for_its_log(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder, log = data_set(tmp_path / "set"), tmp_path / "labels.log.csv"
+        tables = {tmp_path / "labels.csv": "image,emotion\n", log: "mine\n"}
+        for path, text in tables.items():
+            path.write_text(text)
+        words = ["train-emotion", str(folder), "-o", str(tmp_path / "labels.safetensors"), *FAST, "--epochs", "1"]
+        assert main(words) == 5
+        assert "labels.log.csv: it exists already" in capsys.readouterr().err
+        assert {path: path.read_text() for path in tables} == tables
+        assert main([*words, "--overwrite"]) == 0
+        assert (tmp_path / "labels.csv").read_text() == "image,emotion\n"
+        assert log.read_text().startswith("epoch,")
+
+    def test_overwriting_keeps_a_checkpoint_until_the_pictures_are_read(self, tmp_path: Path) -> None:
+        checkpoint = tmp_path / "net.checkpoint"
+        checkpoint.write_bytes(b"hours of work")
+        words = ["train-emotion", "-o", str(tmp_path / "net.safetensors"), *FAST, "--epochs", "1", "--overwrite"]
+        assert main([*words, str(tmp_path / "absent")]) != 0
+        assert checkpoint.read_bytes() == b"hours of work"
+        assert main([*words, str(data_set(tmp_path / "set"))]) == 0
+        assert not checkpoint.exists()
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child alone")
     def test_one_that_was_interrupted_goes_on(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,14 +186,14 @@ class TestCommand:
                 break
         _, rest = child.communicate(timeout=30)
         assert child.returncode == 130
-        assert "the same command goes on" in rest
-        assert {path.name for path in tmp_path.glob("net.*")} == {"net.checkpoint", "net.csv"}
+        assert "the same command, without --overwrite, goes on" in rest
+        assert {path.name for path in tmp_path.glob("net.*")} == {"net.checkpoint", "net.log.csv"}
         assert main([*words, "--seed", "5"]) == 2
         assert "other options or pictures" in capsys.readouterr().err
         assert main(words) == 0
         assert "going on where it was" in capsys.readouterr().out
-        assert {path.name for path in tmp_path.glob("net.*")} == {"net.safetensors", "net.csv"}
-        rows = net.with_suffix(".csv").read_text().split()
+        assert {path.name for path in tmp_path.glob("net.*")} == {"net.safetensors", "net.log.csv"}
+        rows = net.with_suffix(".log.csv").read_text().split()
         assert [row.split(",")[0] for row in rows[1:]] == [str(number) for number in range(1, 61)]
 
     def test_bad_input_is_one_line_that_names_it(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

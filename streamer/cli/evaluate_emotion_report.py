@@ -81,7 +81,9 @@ def _show_remarks(figures: EmotionFigures, config: Config) -> None:
         )
     if figures.unclear:
         typer.echo(f"{figures.unclear} more are not judged: no emotion of the seven has more than half of their votes")
-    if figures.absent:
+    if figures.images and not figures.accuracy.total:
+        typer.echo("no face was found in any: pass --cropped if they are crops of faces")
+    elif figures.absent:
         typer.echo(
             f"no face shows {', '.join(figures.absent)}: balanced accuracy and macro-F1 are means over the others"
         )

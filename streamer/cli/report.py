@@ -91,8 +91,8 @@ def report(
     )
     _check(plan, overwrite=overwrite)
     with share_meter("reading results") as on_share:
-        done = make_report(plan, on_share)
-    for note in done.notes:
+        notes = make_report(plan, on_share)
+    for note in notes:
         typer.echo(printable(note), err=True)
     for path in (plan.page, *(folder for folder in (csv, parquet) if folder is not None)):
         typer.echo(printable(str(path)))

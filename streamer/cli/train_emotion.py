@@ -17,6 +17,7 @@ from streamer.cli.output import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from streamer.config import Config
     from streamer.devices import Device
     from streamer.emotion.ferplus_file import EmotionWeights
     from streamer.emotion.training import Pass
@@ -46,7 +47,8 @@ def train_emotion(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The net, .safetensors; FILE.csv is its log.")
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="The net, .safetensors; beside it its .log.csv."),
     ],
     valid: Annotated[
         Path | None,
@@ -66,7 +68,10 @@ def train_emotion(
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", min=0.01, max=100_000, help="Finish the training within so many minutes; default: no limit."
+            "--minutes",
+            min=0.01,
+            max=100_000,
+            help="Time for training, without reading; default: no limit.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Of all that is drawn by lot.")] = 0,
@@ -75,7 +80,8 @@ def train_emotion(
         Start, typer.Option("--start", help="faces: from dlib's net for faces, which is better; random: from nothing.")
     ] = Start.FACES,
     learning_rate: Annotated[
-        float, typer.Option("--learning-rate", min=1e-6, max=1, help="The highest; it rises, then falls to zero.")
+        float,
+        typer.Option("--learning-rate", min=1e-6, max=1, help="The highest; it rises to it, then falls to half of it."),
     ] = 4e-4,
     teachers: Annotated[
         list[Path] | None,
@@ -97,7 +103,7 @@ def train_emotion(
     from streamer.cli.inputs import make_folders
     from streamer.cli.progress import stop_on_signals
     from streamer.config import load_config
-    from streamer.devices import select_device
+    from streamer.devices import limit_threads, select_device
     from streamer.emotion.ferplus_file import read_own, teacher_file
     from streamer.emotion.training_torch import Recipe
     from streamer.sinks.files import check_output
@@ -112,14 +118,17 @@ def train_emotion(
     make_folders([output])
     files = _Files(output)
     check_output(output, sources=[], suffixes=[_SUFFIX], overwrite=overwrite)
-    if overwrite:
-        files.checkpoint.unlink(missing_ok=True)
+    goes_on = files.checkpoint.exists() and not overwrite
+    check_output(files.log, sources=[], suffixes=[files.log.suffix], overwrite=overwrite or goes_on)
     config = load_config(None, (), flags={"runtime.device": device, "runtime.threads": threads})
     nets = [read_own(teacher_file(path)) for path in teachers or ()]
     chosen = select_device(config.runtime.device, config.runtime.threads, "torch")
     with stop_on_signals() as stop, _claimed(output) as part:
-        examples = _examples(folder, valid, cropped=cropped, seed=seed, threads=chosen.threads, stop=stop)
+        limit_threads(chosen)
+        examples = _examples(folder, valid, config, cropped=cropped, seed=seed, threads=chosen.threads, stop=stop)
         examples = _taught(examples, nets, chosen, stop)
+        if overwrite:
+            files.checkpoint.unlink(missing_ok=True)
         _train(examples, recipe, start, chosen, files, part, stop)
 
 
@@ -127,19 +136,18 @@ class _Files:
     """What a training leaves: the net, and beside it its log and, until it is complete, its state."""
 
     def __init__(self, net: Path) -> None:
-        self.net, self.log, self.checkpoint = net, net.with_suffix(".csv"), net.with_suffix(".checkpoint")
+        self.net, self.log, self.checkpoint = net, net.with_suffix(".log.csv"), net.with_suffix(".checkpoint")
 
 
 def _examples(
-    folder: Path, valid: Path | None, *, cropped: bool, seed: int, threads: int, stop: StopRequest
+    folder: Path, valid: Path | None, config: Config, *, cropped: bool, seed: int, threads: int, stop: StopRequest
 ) -> Examples:
     """Read, cut and align the pictures."""
     from streamer.cli.progress import share_meter
-    from streamer.config import Config
     from streamer.emotion_examples import read_examples
     from streamer.models import Models
 
-    detector = Models(Config()).photo_detector()
+    detector = Models(config).photo_detector()
     with share_meter("reading pictures") as show:
 
         def go_on(share: float) -> None:
@@ -180,8 +188,8 @@ def _claimed(path: Path) -> Iterator[PartFile]:
         raise write_error(path, error) from error
     try:
         yield part
-    except OSError as error:
-        raise write_error(path, error) from error
+    except OSError as error:  # of the log or the checkpoint, too
+        raise write_error(path if error.filename is None else Path(error.filename), error) from error
     finally:
         part.remove()
 
@@ -190,15 +198,12 @@ def _train(
     examples: Examples, recipe: Recipe, start: Start, device: Device, files: _Files, part: PartFile, stop: StopRequest
 ) -> None:
     """Train to the end and write the net, or leave a checkpoint."""
-    import torch
-
     from streamer.cli.progress import share_meter
     from streamer.devices import computes_bfloat16
     from streamer.emotion.ferplus_file import encoded
     from streamer.emotion.training import finished, train
     from streamer.emotion.training_torch import Training
 
-    torch.set_num_threads(device.threads)
     weights, bfloat16 = _start(start, recipe), computes_bfloat16(device)
     training = Training(recipe, examples.training, weights, device.torch_device, bfloat16=bfloat16)
     if files.checkpoint.exists():
@@ -213,9 +218,8 @@ def _train(
         with share_meter(f"training on {len(examples.training.pictures)} pictures") as show:
             train(training, examples.valid, files.checkpoint, files.log, on_batch=go_on, on_pass=_tell)
     except KeyboardInterrupt:
-        _LOG.warning(
-            "%s holds %.0f %% of the training; the same command goes on", files.checkpoint, 100 * training.share
-        )
+        done = 100 * training.share
+        _LOG.warning("%s holds %.0f %% of it; the same command, without --overwrite, goes on", files.checkpoint, done)
         raise
     net = finished(training, examples.valid, examples.prior)
     part.write(encoded(net))

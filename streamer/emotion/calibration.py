@@ -32,10 +32,12 @@ class Calibration:
     prior: Float32 | None = None
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be above 0, not {self.temperature}")
-        if self.prior is not None and (self.prior.shape != (len(EMOTIONS),) or not np.all(self.prior > 0)):
-            raise ValueError(f"prior must be {len(EMOTIONS)} numbers above 0")
+        if not 0 < self.temperature < np.inf:
+            raise ValueError(f"temperature must be above 0 and finite, not {self.temperature}")
+        if self.prior is not None and (
+            self.prior.shape != (len(EMOTIONS),) or not np.all((self.prior > 0) & np.isfinite(self.prior))
+        ):
+            raise ValueError(f"prior must be {len(EMOTIONS)} finite numbers above 0")
 
     def probabilities(self, logits: Float32, tau: float) -> Float32:
         """Return (N, 7) float32 probabilities of (N, 7) logits; tau 0: as trained, 1: as if all were equally common."""

@@ -77,11 +77,18 @@ def _entry(path: Path, row: TableRow, votes: Float32) -> Entry:
     if not name:
         raise UsageError(f"{_place(path, row)}column image is empty; name a picture")
     picture = path.parent / name
-    if not picture.is_file():
+    if not _is_file(picture):
         raise SourceOpenError(
             f"{_place(path, row)}there is no picture {printable(picture)}; correct the name or take the row out"
         )
     return Entry(picture, votes, _place(path, row))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no system has files of such names
+        return False
 
 
 def _emotion(path: Path, row: TableRow) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
 from streamer import openvino_runtime as ov
 from streamer.emotion.aligned import AlignedClassifier, colour_cut, fer_template, grey_cut
 from streamer.emotion.calibration import Calibration
+from streamer.emotion.votes import emotion_of
 from streamer.errors import WeightsError, printable
 from streamer.net_files import NetFile
 from streamer.onnx_file import onnx_file
@@ -23,19 +23,6 @@ from streamer.types import EMOTIONS, Float32
 _LOG = logging.getLogger(__name__)
 
 _USUAL_SIDE = 64
-_OTHER_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "happy": "happiness",
-        "joy": "happiness",
-        "surprised": "surprise",
-        "sad": "sadness",
-        "angry": "anger",
-        "disgusted": "disgust",
-        "fearful": "fear",
-        "scared": "fear",
-        "afraid": "fear",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +60,8 @@ class OnnxEmotionRecipe:
 
 def place_of(name: str) -> int | None:
     """Return the place in EMOTIONS of a class as somebody calls it; None: it is none of them."""
-    word = name.strip().casefold()
-    word = _OTHER_WORDS.get(word, word)
-    return EMOTIONS.index(word) if word in EMOTIONS else None
+    emotion = emotion_of(name)
+    return EMOTIONS.index(emotion) if emotion in EMOTIONS else None
 
 
 def classifier_file(path: Path) -> NetFile:

@@ -38,6 +38,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +107,8 @@ def train(
         training: Fresh or restored.
         valid: What each pass is judged on.
         checkpoint: Where the training's state goes.
-        log: A CSV file of passes; lines of passes that a restored training has yet to do are taken off it.
+        log: A CSV file of passes, begun anew unless the training is restored; lines of passes that it has yet to do are
+            taken off.
         on_batch: Told the share done, 0..1, before each batch.
         on_pass: Told of each pass.
 
@@ -130,7 +132,9 @@ def train(
         if training.share == 1 or training.seconds - kept_at >= _KEEP_EVERY_SECONDS:
             training.save(checkpoint)
             kept_at = training.seconds
+        began_at = monotonic()
         accuracy, balanced = valid.accuracies(training.logits(valid.pictures))
+        training.seconds += monotonic() - began_at
         number = -(-training.done_batches // training.batches_an_epoch)
         done = Pass(number, training.seconds, training.rate, float(np.mean(losses)), accuracy, balanced)
         _append(log, done)
@@ -169,7 +173,7 @@ def prior_of(classes: npt.NDArray[np.intp]) -> Float32:
 def _keep_lines(log: Path, passes: int) -> None:
     """Leave only the header and so many lines of a log; make it where there is none."""
     rows: list[list[str]] = []
-    if log.exists():
+    if passes and log.exists():
         with log.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if len(row) == len(_COLUMNS)][1 : passes + 1]
     with log.open("w", newline="", encoding="utf-8") as file:

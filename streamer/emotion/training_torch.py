@@ -7,17 +7,19 @@ goes on as if it had not been.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -95,6 +97,7 @@ class Training:
         bfloat16: bool = False,
     ) -> None:
         self.recipe, self._device, self._bfloat16 = recipe, torch.device(device), bfloat16
+        self._origin = _digest([data.pictures, data.targets, data.alignments, *(start[name] for name in sorted(start))])
         self._pictures = torch.from_numpy(np.ascontiguousarray(data.pictures))[:, None]
         self._targets, self._alignments = torch.from_numpy(data.targets), torch.from_numpy(data.alignments)
         self._net = EmotionNet(recipe.blocks, recipe.dropout)
@@ -208,17 +211,23 @@ class Training:
             "recipe": json.dumps(asdict(self.recipe)),
             "batches": str(self.done_batches),
             "seconds": repr(self.seconds),
-            "pictures": str(len(self._pictures)),
+            "origin": self._origin,
         }
+        content = save({name: tensor.contiguous() for name, tensor in state.items()}, metadata=metadata)
         beside = path.with_name(f"{path.name}.part")
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, beside, metadata=metadata)
-        beside.replace(path)
+        try:
+            beside.write_bytes(content)
+            beside.replace(path)
+        except OSError:
+            if beside.is_file():
+                beside.unlink()
+            raise
 
     def restore(self, path: Path) -> None:
         """Continue where a file of `save` left off.
 
         Raises:
-            UsageError: It is no such file, or of another recipe or other data; the training is as it was.
+            UsageError: It is no such file, or of another recipe, start or other data; the training is as it was.
         """
         try:
             with safe_open(path, framework="pt") as file:
@@ -226,7 +235,7 @@ class Training:
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise UsageError(f"{path} is no whole checkpoint; delete it, or start afresh with --overwrite") from error
-        expected = {"recipe": json.dumps(asdict(self.recipe)), "pictures": str(len(self._pictures))}
+        expected = {"recipe": json.dumps(asdict(self.recipe)), "origin": self._origin}
         if {name: metadata.get(name) for name in expected} != expected:
             raise UsageError(
                 f"{path} was left by a training with other options or pictures; repeat those, or start afresh with "
@@ -247,6 +256,15 @@ class Training:
                 self._optimiser.state[weight] = {
                     key: tensor if key == "step" else tensor.to(self._device) for key, tensor in moments.items()
                 }
+
+
+def _digest(arrays: Sequence[npt.NDArray[np.generic]]) -> str:
+    """Return the sha256 of what a training begins with."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str(array.shape).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of torch.optim.AdamW

@@ -21,8 +21,8 @@ Counts = npt.NDArray[np.int64]
 # Crops that go through the net together; they are cut meanwhile.
 _BATCH = 32
 _BINS = 15  # of the calibration error, as Guo et al. (ICML 2017) have it
-# Probabilities from which an answer may be wanted; below the first, videos have no label.
-CONFIDENCES = (0.35, 0.5, 0.7, 0.9)
+# Probabilities from which an answer may be wanted; below the first, videos have no label by default.
+CONFIDENCES = (0.4, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True, slots=True)

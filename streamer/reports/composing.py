@@ -110,8 +110,8 @@ def _notes(contents: FileContents) -> tuple[str, ...]:
         notes.append("It holds no frame.")
     elif not found.people:
         notes.append("No face was seen.")
-    if contents.note.text:
-        notes.append(contents.note.text)
+    if contents.note:
+        notes.append(contents.note)
     return tuple(notes)
 
 

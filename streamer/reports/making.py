@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -19,13 +19,13 @@ from streamer.reports.page import page_html
 from streamer.reports.parquet_files import ParquetFile
 from streamer.reports.part_files import ReportFile
 from streamer.reports.tables import TABLES, TableSet, TableWriter
-from streamer.reports.thumbnails import cut_moments
+from streamer.reports.thumbnails import cut_moments, face_alone, with_surroundings
 from streamer.reports.values import Gathered, Moment
 from streamer.reports.videos import find_video
-from streamer.reports.views import FileContents, PictureNote
+from streamer.reports.views import FileContents
 
 PAGE_SUFFIXES = (".html", ".htm")
-# Of the whole work; the rest is for the pictures.
+# Of the work on one file; the rest is for its pictures.
 _READING_SHARE = 0.9
 
 
@@ -61,42 +61,31 @@ class ReportPlan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ReportDone:
-    """What was made: so many pictures, and why there are none of some files."""
-
-    pictures: int
-    notes: tuple[str, ...]
-
-
-def make_report(plan: ReportPlan, on_share: Callable[[float], None] = lambda _: None) -> ReportDone:
+def make_report(plan: ReportPlan, on_share: Callable[[float], None] = lambda _: None) -> tuple[str, ...]:
     """Make a report.
 
     Args:
         plan: What is wanted.
         on_share: Called with how much of the work is done, 0..1.
 
+    Returns:
+        Why there are no pictures of some files, a sentence each.
+
     Raises:
         SourceOpenError: A results file is none, or damaged, or a video that was named is another's.
-        SinkError: A file cannot be written; there is none then, and what had its name has it still.
+        SinkError: A file cannot be written. None is half-written; the page is as it was, or not there, and so are the
+            tables, but where the fault came as late as files were given their names.
     """
     # Who may not read the results may not read the report; the owner writes it.
     mode = reduce(int.__and__, (path.stat().st_mode & 0o666 for path in plan.results)) | 0o600
-    total_bytes = max(sum(path.stat().st_size for path in plan.results), 1)
-    done_bytes = 0
-
-    def on_line(line: Line) -> None:
-        nonlocal done_bytes
-        done_bytes += len(line.raw)
-        on_share(_READING_SHARE * done_bytes / total_bytes)
-
+    progress = _Progress(plan.results, on_share)
     with contextlib.ExitStack() as stack:
         page = ReportFile(plan.page, mode)
         stack.callback(page.remove)
         writers = _table_writers(plan, mode, stack)
         tables = TableSet(writers)
         contents = [
-            _file_contents(path, video, plan, tables, on_line)
+            _file_contents(path, video, plan, tables, progress)
             for path, video in zip(plan.results, plan.videos, strict=True)
         ]
         page.write(page_html(contents, plan.title).encode("utf-8"))
@@ -107,8 +96,31 @@ def make_report(plan: ReportPlan, on_share: Callable[[float], None] = lambda _: 
             writer.publish()
         page.publish()
     on_share(1.0)
-    pictures = sum(len(one.pictures) for one in contents)
-    return ReportDone(pictures, tuple(dict.fromkeys(one.note.text for one in contents if one.note.text)))
+    return tuple(dict.fromkeys(one.note for one in contents if one.note))
+
+
+class _Progress:
+    """Turns what is read and cut into the share of the work that is done: each file has the part of its size."""
+
+    def __init__(self, paths: Sequence[Path], on_share: Callable[[float], None]) -> None:
+        self._sizes = {path: path.stat().st_size for path in paths}
+        self._total = max(sum(path.stat().st_size for path in paths), 1)
+        self._on_share = on_share
+        self._begun = self._own = 0.0
+        self._read = 0
+
+    def begin(self, path: Path) -> None:
+        """The next file is read."""
+        self._begun, self._own, self._read = self._begun + self._own, self._sizes[path] / self._total, 0
+
+    def on_line(self, line: Line) -> None:
+        """One more of its lines is read."""
+        self._read += len(line.raw)
+        self._on_share(min(self._begun + _READING_SHARE * self._read / self._total, 1.0))
+
+    def on_pictures(self, share: float) -> None:
+        """So many of its pictures are cut, 0..1."""
+        self._on_share(min(self._begun + self._own * (_READING_SHARE + (1 - _READING_SHARE) * share), 1.0))
 
 
 def _table_writers(plan: ReportPlan, mode: int, stack: contextlib.ExitStack) -> dict[str, list[TableWriter]]:
@@ -124,9 +136,10 @@ def _table_writers(plan: ReportPlan, mode: int, stack: contextlib.ExitStack) -> 
 
 
 def _file_contents(
-    path: Path, video: Path | None, plan: ReportPlan, tables: TableSet, on_line: Callable[[Line], None]
+    path: Path, video: Path | None, plan: ReportPlan, tables: TableSet, progress: _Progress
 ) -> FileContents:
-    lines = _told(read_lines(path), on_line)
+    progress.begin(path)
+    lines = _told(read_lines(path), progress.on_line)
     first = next(lines)
     header = first.record
     assert isinstance(header, RecordedHeader)
@@ -140,12 +153,14 @@ def _file_contents(
     gathered = gatherer.finish()
     tables.end(gathered)
     pictures: dict[Moment, bytes] = {}
-    note = PictureNote("")
+    note = ""
     if found is not None:
         hides_unnamed = _blurs_unknown(first.fields)
         note = _note(found.why_not, hides_unnamed, bool(gathered.unnamed))
         if found.path is not None:
-            pictures = cut_moments(found.path, header.declared_fps, _wanted(gathered, hides_unnamed))
+            frame = face_alone if hides_unnamed else with_surroundings
+            wanted = _wanted(gathered, hides_unnamed)
+            pictures = cut_moments(found.path, header.declared_fps, wanted, frame, progress.on_pictures)
     return FileContents(
         path=path,
         written_at=datetime.datetime.fromtimestamp(path.stat().st_mtime).astimezone(),
@@ -162,12 +177,12 @@ def _told(lines: Iterator[Line], on_line: Callable[[Line], None]) -> Iterator[Li
         yield line
 
 
-def _note(why_not: str, hides_unnamed: bool, has_unnamed: bool) -> PictureNote:
+def _note(why_not: str, hides_unnamed: bool, has_unnamed: bool) -> str:
     if why_not:
-        return PictureNote(f"There are no pictures: {why_not}; --video FILE tells where it is.")
+        return f"There are no pictures: {why_not}; --video FILE tells where it is."
     if hides_unnamed and has_unnamed:
-        return PictureNote("There are no pictures of unknown faces: they were blurred in the video, too.", True)
-    return PictureNote("", hides_unnamed)
+        return "There are no pictures of unknown faces: they were blurred in the video, too."
+    return ""
 
 
 def _wanted(gathered: Gathered, hides_unnamed: bool) -> list[Moment]:

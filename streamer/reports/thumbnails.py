@@ -20,14 +20,30 @@ _LOG = logging.getLogger(__name__)
 
 SIDE = 176  # px: twice what most screens show, for those with two pixels a px
 _JPEG_QUALITY = 82
-# A face with some of what is around it.
+# How large a square round a face is, in longer sides of its box.
 _CONTEXT = 1.6
 # Reading on is cheaper than opening the file again and decoding from its last key frame, up to here.
 _READ_ON_SECONDS = 4.0
 
 
+def with_surroundings(box: Box) -> float:
+    """Return the side, px, of a square round a face with some of what is around it."""
+    x1, y1, x2, y2 = box
+    return _CONTEXT * max(x2 - x1, y2 - y1)
+
+
+def face_alone(box: Box) -> float:
+    """Return the side, px, of a square within a face: nobody beside it may be seen."""
+    x1, y1, x2, y2 = box
+    return min(x2 - x1, y2 - y1)
+
+
 def cut_moments(
-    video: Path, declared_fps: float, moments: Iterable[Moment], on_moment: Callable[[], None] = lambda: None
+    video: Path,
+    declared_fps: float,
+    moments: Iterable[Moment],
+    framing: Callable[[Box], float] = with_surroundings,
+    on_share: Callable[[float], None] = lambda _: None,
 ) -> dict[Moment, bytes]:
     """Return JPEG pictures of moments, of those that the video has.
 
@@ -35,17 +51,18 @@ def cut_moments(
         video: The file.
         declared_fps: Of the video; a frame further than half of its duration from a moment is another one.
         moments: What to cut.
-        on_moment: Called after each.
+        framing: How large a square is cut; see `with_surroundings`, `face_alone`.
+        on_share: Told the share of the moments that is done, 0..1.
     """
     wanted = sorted(set(moments), key=lambda moment: (moment.pts_seconds, moment.index, moment.box))
     pictures: dict[Moment, bytes] = {}
     with _Reader(video, declared_fps) as reader:
-        for moment in wanted:
+        for done, moment in enumerate(wanted, 1):
             frame = reader.at(moment.pts_seconds)
-            jpeg = _cut(frame.picture, moment.box) if frame is not None else None
+            jpeg = _cut(frame.picture, moment.box, framing(moment.box)) if frame is not None else None
             if jpeg is not None:
                 pictures[moment] = jpeg
-            on_moment()
+            on_share(done / len(wanted))
     return pictures
 
 
@@ -91,11 +108,11 @@ class _Reader:
         self._source = self._frame = None
 
 
-def _cut(picture: Picture, box: Box) -> bytes | None:
+def _cut(picture: Picture, box: Box, wanted_side: float) -> bytes | None:
     """Return the face as a JPEG of SIDE px, less where the picture is narrower; None: nothing of it is inside."""
     x1, y1, x2, y2 = box
-    half = _CONTEXT * max(x2 - x1, y2 - y1) / 2
-    side = min(2 * half, picture.width, picture.height)
+    half = wanted_side / 2
+    side = min(wanted_side, picture.width, picture.height)
     left = min(max((x1 + x2) / 2 - half, 0.0), picture.width - side)
     top = min(max((y1 + y2) / 2 - half, 0.0), picture.height - side)
     region = picture.bgr_region((round(left), round(top), round(left + side), round(top + side)))

@@ -11,19 +11,6 @@ from streamer.reports.charts import Axis, CurvePaths
 from streamer.reports.values import Gathered, Moment
 
 
-@dataclass(frozen=True, slots=True)
-class PictureNote:
-    """What a reader is told of the pictures.
-
-    Attributes:
-        text: One sentence.
-        hides_unnamed: Strangers were to be unrecognisable in the video, so there are no pictures of them here.
-    """
-
-    text: str
-    hides_unnamed: bool = False
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class FileContents:
     """All that a page says of one results file.
@@ -34,7 +21,7 @@ class FileContents:
         gathered: What it comes to.
         models: Name and sha256 of the nets.
         pictures: Of moments.
-        note: Of the pictures.
+        note: What a reader is told of the pictures, a sentence; empty: nothing.
     """
 
     path: Path
@@ -42,7 +29,7 @@ class FileContents:
     gathered: Gathered
     models: Mapping[str, str]
     pictures: Mapping[Moment, bytes]
-    note: PictureNote
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
