@@ -1,4 +1,4 @@
-"""Work on many like items side by side, in threads, with the results in the items' order."""
+"""Work on many like items: side by side in threads, with the results in the items' order, or some at a time."""
 
 from __future__ import annotations
 
@@ -33,3 +33,15 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
         finally:
             for one in waiting:
                 one.cancel()
+
+
+def by_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`, the last of them shorter where they run out."""
+    batch: list[Item] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

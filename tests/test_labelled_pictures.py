@@ -15,7 +15,7 @@ from streamer.emotion.labelled_pictures import LabelledPictures, find_splits, li
 from streamer.emotion.votes import VOTES, emotion_of, majority, without_noise
 from streamer.errors import SourceOpenError, StreamerError, UsageError
 from streamer.labelled_faces import cut_faces, face_cut, fer_cut, read_training_pictures, whole_cut
-from streamer.parallel import in_order
+from streamer.parallel import by_batches, in_order
 from streamer.pictures import BgrPicture, UInt8
 from streamer.types import EMOTIONS
 from tests.emotion_pictures import class_folders, class_of, cut_file, mosaic_folder, save, shade, write_table
@@ -431,3 +431,7 @@ def test_a_name_that_no_file_can_have_is_told_with_its_line(tmp_path: Path) -> N
         table = write_table(tmp_path / "labels.csv", "image,emotion", "a.png,fear", f"{name},anger")
         with pytest.raises(StreamerError, match=r"labels\.csv, line 3|NUL|null"):
             list_pictures(table)
+
+
+def test_batches_hold_all_items_in_order() -> None:
+    assert [list(by_batches(range(count), 3)) for count in (0, 3, 7)] == [[], [[0, 1, 2]], [[0, 1, 2], [3, 4, 5], [6]]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from streamer.emotion.labelled_pictures import LabelledPictures
 from streamer.errors import UsageError
 from streamer.evaluation.shares import Share
 from streamer.labelled_faces import Cut, cut_faces
-from streamer.stages import Crops, EmotionClassifier
+from streamer.parallel import by_batches
+from streamer.stages import EmotionClassifier
 from streamer.types import EMOTIONS, Float32
 
 Classes = npt.NDArray[np.intp]  # places in EMOTIONS
@@ -196,7 +197,7 @@ def evaluate_emotions(
     answers = [np.zeros((0, len(EMOTIONS)), np.float32)]
     undetected = np.zeros(len(EMOTIONS), np.int64)
     crops = zip(classes.tolist(), cut_faces(pictures, rows.tolist(), cut, threads=threads), strict=True)
-    for batch in _batches(crops):
+    for batch in by_batches(crops, _BATCH):
         found = [(shown, crop) for shown, crop in batch if crop is not None]
         for shown, crop in batch:
             undetected[shown] += crop is None
@@ -213,14 +214,3 @@ def evaluate_emotions(
         unclear=len(pictures) - len(rows),
         notes=pictures.notes,
     )
-
-
-def _batches(crops: Iterable[tuple[int, Crops | None]]) -> Iterator[list[tuple[int, Crops | None]]]:
-    batch: list[tuple[int, Crops | None]] = []
-    for one in crops:
-        batch.append(one)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import SourceOpenError
+from streamer.parallel import by_batches
 from streamer.photos import read_picture
 from streamer.recognition.photo_faces import locate_faces, most_central
 from streamer.recognition.photo_landmarks import steady_landmarks
@@ -70,7 +71,7 @@ def embed_pictures(
     is_found = np.zeros(len(paths), bool)
     vectors = np.zeros((len(paths), nets.embedder.dimension), np.float32)
     crops = np.zeros((len(paths), side, side, 3), np.uint8) if keeps_crops else None
-    for batch in _batches(_crops(paths, nets, skips_unreadable, on_picture)):
+    for batch in by_batches(_crops(paths, nets, skips_unreadable, on_picture), _BATCH):
         rows = [row for row, _ in batch]
         is_found[rows] = True
         vectors[rows] = photo_vectors(np.stack([crop for _, crop in batch]), nets.embedder)
@@ -102,14 +103,3 @@ def _central_crop(path: Path, nets: FaceNets, skips_unreadable: bool) -> Crops |
         return None
     row = most_central(faces, picture.width, picture.height)
     return nets.embedder.crop(picture, steady_landmarks(picture, faces, row, nets.detector))
-
-
-def _batches(crops: Iterable[tuple[int, Crops]]) -> Iterator[list[tuple[int, Crops]]]:
-    batch: list[tuple[int, Crops]] = []
-    for one in crops:
-        batch.append(one)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
