@@ -22,7 +22,7 @@ from streamer.models import Models as Models
 from streamer.models import scan_threads
 from streamer.photos import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
-from streamer.policies import label_policy
+from streamer.policies import label_policy, scan_policy
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
@@ -30,7 +30,6 @@ from streamer.recognition.gallery import Gallery, load_or_empty
 from streamer.recognition.knn import KnnMatcher
 from streamer.recognition.trained_file import file_sha256
 from streamer.recorded import RecordedEmbedder
-from streamer.scans import ScanPolicy
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
 from streamer.sources.images import ImagesSource
@@ -49,7 +48,6 @@ _MOST_FACES_A_PHOTO = 1000
 # Of strangers looked at four to six times in different pictures up to twice as many were ever accepted as at the first
 # look (calibration.py), so each look may accept half of what the whole track may.
 _CHANCES_OF_A_TRACK = 2.0
-_PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
 
 
 def recorded_embedder(config: Config) -> RecordedEmbedder:
@@ -138,17 +136,6 @@ def build_follower(config: Config, detector: Detector, stats: RunStats) -> SpanF
     doubt = (1 - config.detector.score_threshold) * (1 if is_every_frame else _BEST_OF_SEVERAL)
     policy = SpanPolicy(look_every_seconds=look_every, sure_score=1 - doubt)
     return SpanFollower(tracker, detector, policy, stats)
-
-
-def scan_policy(config: Config, usual_seconds: float, *, can_wait: bool) -> ScanPolicy:
-    """Return how often whole frames are searched; `usual_seconds`: unless it is set."""
-    every = config.tracker.detect_every_seconds
-    return ScanPolicy(
-        every_seconds=usual_seconds if every is None else every,
-        spares=can_wait and every is None,
-        coarse_min_face_pixels=None if every == 0 else config.detector.min_face_pixels * _PYRAMID_STEP,
-        detect_cuts=config.tracker.detect_cuts,
-    )
 
 
 def build_pipeline(

@@ -10,9 +10,10 @@ from streamer import weights
 from streamer.config import Config
 from streamer.devices import Device, placement
 from streamer.emotion import ferplus_file
+from streamer.emotion.aligned import ONE_LOOK, Looks
 from streamer.emotion.fer_pytorch import FerPytorchClassifier
 from streamer.emotion.fer_pytorch_file import checkpoint_file, read, read_from, weights_name
-from streamer.emotion.ferplus import ONE_LOOK, FerPlusClassifier, Looks
+from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.emotion.onnx_openvino import OnnxEmotionClassifier, OnnxEmotionRecipe, classifier_file, place_of
 from streamer.errors import UsageError, printable
 from streamer.net_files import NetFile

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from streamer import geometry
-from streamer.emotion.ferplus import CROP_SIZE, FER_TEMPLATE
 from streamer.emotion.ferplus_data import FerPlus
+from streamer.emotion.framing import CROP_SIZE, FER_TEMPLATE, grey_cut
 from streamer.emotion.labelled_pictures import LabelledPictures
 from streamer.errors import UsageError
 from streamer.parallel import in_order
@@ -22,6 +21,8 @@ from streamer.types import Float32
 
 Crop = Callable[[Picture, Float32], Crops]  # as EmotionClassifier.crop
 Cut = Callable[[BgrPicture], Crops | None]  # to (S, S, 3) uint8 BGR; None: no face is found
+
+_FER_CUT = grey_cut(CROP_SIZE, FER_TEMPLATE)
 
 
 def face_cut(detector: Detector, crop: Crop) -> Cut:
@@ -60,12 +61,7 @@ def _scaled(pixels: UInt8, side: int) -> UInt8:
 
 def fer_cut(detector: Detector | None) -> Cut:
     """Return what makes crops as the shipped net takes them; `detector`: None: the pictures are such crops already."""
-    return whole_cut(CROP_SIZE) if detector is None else face_cut(detector, _fer_crop)
-
-
-def _fer_crop(picture: Picture, landmarks: Float32) -> Crops:
-    grey = geometry.aligned_grey_crop(picture, landmarks, FER_TEMPLATE, CROP_SIZE)
-    return np.asarray(cv2.merge([grey, grey, grey]), np.uint8)
+    return whole_cut(CROP_SIZE) if detector is None else face_cut(detector, _FER_CUT)
 
 
 def cut_faces(pictures: LabelledPictures, rows: Iterable[int], cut: Cut, *, threads: int = 1) -> Iterator[Crops | None]:

@@ -1,10 +1,13 @@
-"""Configuration to the policies that say when faces are looked at, and what of what is seen is told."""
+"""Configuration to policies: when frames are searched and faces looked at, and what of what is seen is told."""
 
 from __future__ import annotations
 
 from streamer.config import Config
 from streamer.emotion.policy import EmotionPolicy
 from streamer.label_policy import LabelPolicy
+from streamer.scans import ScanPolicy
+
+_PYRAMID_STEP = 1 / 0.709  # a search for faces larger by this leaves out one level of the detector's pyramid
 
 
 def label_policy(config: Config) -> LabelPolicy:
@@ -34,4 +37,15 @@ def _emotion_policy(config: Config) -> EmotionPolicy:
         max_yaw_degrees=settings.max_yaw_degrees,
         least_sharpness=settings.least_sharpness,
         baseline_seconds=settings.baseline_seconds,
+    )
+
+
+def scan_policy(config: Config, usual_seconds: float, *, can_wait: bool) -> ScanPolicy:
+    """Return how often whole frames are searched; `usual_seconds`: unless it is set."""
+    every = config.tracker.detect_every_seconds
+    return ScanPolicy(
+        every_seconds=usual_seconds if every is None else every,
+        spares=can_wait and every is None,
+        coarse_min_face_pixels=None if every == 0 else config.detector.min_face_pixels * _PYRAMID_STEP,
+        detect_cuts=config.tracker.detect_cuts,
     )

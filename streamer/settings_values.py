@@ -1,4 +1,4 @@
-"""What kinds of values keys have: how texts become them, how they are written, and how it is said what is allowed."""
+"""What sections and their keys are made of: how texts become values, how these are written, and what is allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 _KINDS: Mapping[object, str] = MappingProxyType(
@@ -86,3 +86,11 @@ def _kinds(annotation: object) -> list[str]:
     if origin is tuple:
         return [f"a list of {_kinds(get_args(annotation)[0])[0].removeprefix('a ')}s"]
     return [_KINDS[annotation]]
+
+
+class Section(BaseModel):
+    """Keys that belong together. Strict, because `detect_cuts: 0.2` is a slip and not a wish."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from streamer import cuda_graphs
 from streamer.cuda_graphs import fixed_shape, uploaded
-from streamer.emotion.ferplus import CROP_SIZE
 from streamer.emotion.ferplus_file import read
 from streamer.emotion.ferplus_torch import TorchEmotionNet
+from streamer.emotion.framing import CROP_SIZE
 from streamer.weights import locate
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
-from streamer.emotion.ferplus import CROP_SIZE, PICTURE_LOOKS, FerPlusClassifier
+from streamer.emotion.ferplus import PICTURE_LOOKS, FerPlusClassifier
 from streamer.emotion.ferplus_data import FerPlus, read_ferplus
 from streamer.emotion.ferplus_file import read
 from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
+from streamer.emotion.framing import CROP_SIZE
 from streamer.errors import SourceOpenError, UsageError
 from streamer.pictures import BgrPicture, UInt8
 from streamer.types import EMOTIONS, Float32

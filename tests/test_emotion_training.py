@@ -14,10 +14,11 @@ from streamer.emotion.alignment import alignments
 from streamer.emotion.augmentation_torch import augmented
 from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
 from streamer.emotion.dlib_start import from_dlib, random_start
-from streamer.emotion.ferplus import CROP_SIZE, FER_TEMPLATE, FerPlusClassifier
+from streamer.emotion.ferplus import FerPlusClassifier
 from streamer.emotion.ferplus_file import EmotionWeights, encoded, read, shapes
 from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
 from streamer.emotion.ferplus_torch import EmotionNet, TorchEmotionNet
+from streamer.emotion.framing import CROP_SIZE, FER_TEMPLATE
 from streamer.emotion.teaching_torch import taught
 from streamer.emotion.training import Judged, Pass, best_temperature, finished, prior_of, train
 from streamer.emotion.training_torch import Recipe, Training, TrainingSet

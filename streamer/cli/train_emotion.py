@@ -124,8 +124,8 @@ def train_emotion(
     nets = [read_own(teacher_file(path)) for path in teachers or ()]
     chosen = select_device(config.runtime.device, config.runtime.threads, "torch")
     with stop_on_signals() as stop, _claimed(output) as part:
-        limit_threads(chosen)
         examples = _examples(folder, valid, config, cropped=cropped, seed=seed, threads=chosen.threads, stop=stop)
+        limit_threads(chosen)  # what looked for faces may have set others
         examples = _taught(examples, nets, chosen, stop)
         if overwrite:
             files.checkpoint.unlink(missing_ok=True)

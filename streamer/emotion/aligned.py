@@ -4,43 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 
-from streamer import geometry
 from streamer.emotion.calibration import Calibration
-from streamer.emotion.ferplus import CROP_SIZE, FER_TEMPLATE
+from streamer.emotion.framing import Cut
 from streamer.pictures import Picture, UInt8
 from streamer.types import EMOTIONS, Float32
 
 Net = Callable[[UInt8], Float32]
 """(N, S, S, 3) uint8 BGR crops to (N, 7) float32 logits in the order of EMOTIONS; each for itself, to the last bit."""
-Cut = Callable[[Picture, Float32], UInt8]
-"""A picture and one face's (5, 2) landmarks to its (S, S, 3) uint8 BGR crop."""
-
-
-def fer_template(side: int, scale: float = 1.0) -> Float32:
-    """Return where the landmarks lie, (5, 2) px, in a crop of `side` px framed as FER's pictures are.
-
-    With a `scale` of 1.2 the crop shows a part of the picture 1.2 times as wide and high, with the same middle.
-    """
-    middle = CROP_SIZE / 2
-    return np.asarray((middle + (FER_TEMPLATE - middle) / scale) * (side / CROP_SIZE), np.float32)
-
-
-def colour_cut(side: int, template: Float32) -> Cut:
-    """Return what cuts a face by a template."""
-    return lambda picture, landmarks: geometry.aligned_crop(picture, landmarks, template, side)
-
-
-def grey_cut(side: int, template: Float32) -> Cut:
-    """Return what cuts a face without its colours, which takes a third of the time."""
-
-    def cut(picture: Picture, landmarks: Float32) -> UInt8:
-        grey = geometry.aligned_grey_crop(picture, landmarks, template, side)
-        return np.asarray(cv2.merge([grey, grey, grey]), np.uint8)
-
-    return cut
+Looks = tuple[tuple[int, int], ...]
+"""By how many px, right and down, a crop is shifted for each look at it."""
+ONE_LOOK: Looks = ((0, 0),)
 
 
 class AlignedClassifier:
@@ -52,11 +27,14 @@ class AlignedClassifier:
         cut: How faces are cut.
         calibration: How logits become probabilities.
         tau: How far the rare emotions' rarity in training is taken back, 0..1; see calibration.py.
+        looks: How each crop is looked at; what the looks say is averaged.
     """
 
-    def __init__(self, net: Net, side: int, cut: Cut, calibration: Calibration, tau: float) -> None:
+    def __init__(
+        self, net: Net, side: int, cut: Cut, calibration: Calibration, tau: float, looks: Looks = ONE_LOOK
+    ) -> None:
         self._net, self._side, self._cut = net, side, cut
-        self._calibration, self._tau = calibration, tau
+        self._calibration, self._tau, self._looks = calibration, tau, looks
 
     @property
     def crop_size(self) -> int:
@@ -78,4 +56,12 @@ class AlignedClassifier:
             raise ValueError(f"crops must be {wanted}, not {crops.shape} {crops.dtype}")
         if not len(crops):
             return np.zeros((0, len(EMOTIONS)), np.float32)
-        return self._calibration.probabilities(self._net(np.ascontiguousarray(crops)), self._tau)
+        logits = np.mean([self._net(_shifted(crops, *look)) for look in self._looks], axis=0)
+        return self._calibration.probabilities(np.asarray(logits, np.float32), self._tau)
+
+
+def _shifted(crops: UInt8, right: int, down: int) -> UInt8:
+    """Return crops with their content moved; what comes in is a repetition of the edge."""
+    places = np.arange(crops.shape[1])
+    rows, columns = (np.clip(places - shift, 0, places[-1]) for shift in (down, right))
+    return np.ascontiguousarray(crops[:, rows][:, :, columns])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from streamer.emotion.ferplus import CROP_SIZE, FER_TEMPLATE
+from streamer.emotion.framing import CROP_SIZE, FER_TEMPLATE
 from streamer.geometry import similarity_transform
 from streamer.pictures import BgrPicture, Picture, UInt8
 from streamer.types import Faces, Float32

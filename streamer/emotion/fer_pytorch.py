@@ -10,8 +10,9 @@ Figures that fer-pytorch states for FER+: resnet34 84.6 % valid, 83 % test; mobi
 
 from __future__ import annotations
 
-from streamer.emotion.aligned import AlignedClassifier, Net, fer_template, grey_cut
+from streamer.emotion.aligned import AlignedClassifier, Net
 from streamer.emotion.calibration import FERPLUS_PRIOR, Calibration
+from streamer.emotion.framing import fer_template, grey_cut
 
 CROP_SIZE = 224
 

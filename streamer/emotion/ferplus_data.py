@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamer.emotion.ferplus import CROP_SIZE
+from streamer.emotion.framing import CROP_SIZE
 from streamer.emotion.votes import VOTES, majority, votes_in, without_noise
 from streamer.errors import UsageError, printable
 from streamer.tables import read_table

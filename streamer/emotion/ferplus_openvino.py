@@ -6,8 +6,8 @@ import numpy as np
 
 from streamer import openvino_runtime as ov
 from streamer.emotion.calibration import Calibration
-from streamer.emotion.ferplus import CROP_SIZE
 from streamer.emotion.ferplus_file import CHANNELS, HALVING_BLOCKS, STEM_CHANNELS, STEM_SIDE, EmotionWeights
+from streamer.emotion.framing import CROP_SIZE
 from streamer.pictures import UInt8
 from streamer.types import Float32
 

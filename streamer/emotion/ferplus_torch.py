@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from streamer.cuda_graphs import fixed_shape, uploaded
 from streamer.emotion.calibration import Calibration
-from streamer.emotion.ferplus import CROP_SIZE
 from streamer.emotion.ferplus_file import CHANNELS, HALVING_BLOCKS, STEM_CHANNELS, STEM_SIDE, EmotionWeights
+from streamer.emotion.framing import CROP_SIZE
 from streamer.pictures import UInt8
 from streamer.types import EMOTIONS, Float32
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from streamer import openvino_runtime as ov
-from streamer.emotion.aligned import AlignedClassifier, colour_cut, fer_template, grey_cut
+from streamer.emotion.aligned import AlignedClassifier
 from streamer.emotion.calibration import Calibration
+from streamer.emotion.framing import colour_cut, fer_template, grey_cut
 from streamer.emotion.votes import emotion_of
 from streamer.errors import WeightsError, printable
 from streamer.net_files import NetFile

@@ -126,7 +126,7 @@ def train(
                 losses.append(loss)
                 if training.epoch == present:  # a pass that is complete is judged before anything may stop
                     on_batch(training.share)
-        except BaseException:
+        except BaseException:  # an interruption, too: what has been learnt is not lost
             training.save(checkpoint)
             raise
         if training.share == 1 or training.seconds - kept_at >= _KEEP_EVERY_SECONDS:
