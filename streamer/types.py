@@ -13,12 +13,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from streamer.emotion_names import EMOTIONS as EMOTIONS
 from streamer.pictures import Picture
 
 Float32 = npt.NDArray[np.float32]
 _FLOAT32 = np.dtype(np.float32)
-
-EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
 
 EventKind = Literal["appeared", "identified", "renamed", "revived", "left", "cut"]
 

@@ -13,6 +13,7 @@ import torch
 
 from streamer import build
 from streamer.classifiers import classifier_id
+from streamer.cli.doctor import nets_in_use
 from streamer.config import load_config
 from streamer.emotion import ferplus_file
 from streamer.emotion.aligned import AlignedClassifier
@@ -25,6 +26,7 @@ from streamer.emotion.ferplus_file import EmotionWeights
 from streamer.emotion.ferplus_openvino import OpenVinoEmotionNet
 from streamer.emotion.ferplus_torch import TorchEmotionNet
 from streamer.emotion.onnx_openvino import OnnxEmotionClassifier, OnnxEmotionRecipe
+from streamer.errors import WeightsError
 from streamer.pictures import BgrPicture, I420Picture, Picture, UInt8
 from streamer.stages import EmotionClassifier
 from streamer.types import EMOTIONS
@@ -173,3 +175,21 @@ class TestConfiguration:
 
     def test_no_net_where_emotions_are_switched_off(self) -> None:
         assert build.Models(load_config(overrides={"emotion.enabled": "false"}, environment={})).emotion is None
+
+
+@pytest.mark.parametrize("kind", ["ferplus", "fer-pytorch", "onnx"])
+def test_doctor_looks_at_a_net_of_one_s_own_as_what_it_is(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.net"
+    if kind == "ferplus":
+        path.write_bytes(ferplus_file.encoded(shipped()))
+    elif kind == "fer-pytorch":
+        path = checkpoint_of("resnet34", tmp_path)
+    else:
+        path.write_bytes(Classes().content())
+    classes = {"emotion.classes": ",".join((*EMOTIONS, "contempt"))} if kind == "onnx" else {}
+    config = load_config(overrides={"emotion.kind": kind, "emotion.path": str(path), **classes}, environment={})
+    look = nets_in_use(config)[str(path)]
+    look()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(WeightsError, match=path.name):
+        look()

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "cmap", "times"),
+    ("errors", "emotion_names", "cmap", "times"),
     ("json_checks",),
     ("pictures",),
     ("canvas", "photos", "tables", "torch_files", "http_files", "net_files", "layers", "weights_file"),

@@ -62,7 +62,7 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
         threads, problem = bounded_threads(cpus, runtime.threads), probes["openvino"].values.get("problem", "")
         return choose_device(runtime.device, checks.accelerators(probes["torch"]), threads, runtime.backend, problem)
 
-    nets = _nets_in_use(settings)
+    nets = nets_in_use(settings)
     return [
         checks.check_packages(_package_versions()),
         checks.check_opencv_wheels([wheel for wheel in _OPENCV_WHEELS if _version(wheel) is not None]),
@@ -83,9 +83,9 @@ def run_checks(config: Path | None, overrides: Sequence[str]) -> list[Check]:
     ]
 
 
-def _nets_in_use(config: Config) -> dict[str, Callable[[], object]]:
+def nets_in_use(config: Config) -> dict[str, Callable[[], object]]:
     """Return what looks at the files that must be good: all weights that are there, and the nets that are set."""
-    from streamer.emotion import fer_pytorch_file
+    from streamer.emotion import fer_pytorch_file, ferplus_file
     from streamer.onnx_file import onnx_file, read
     from streamer.weights import WEIGHTS, verify
 
@@ -102,12 +102,12 @@ def _nets_in_use(config: Config) -> dict[str, Callable[[], object]]:
     if embedder.path is not None:
         nets[str(embedder.path)] = partial(read, onnx_file(embedder.path, "embedder.path"))
     if emotion.enabled and emotion.path is not None:
-        checkpoint = fer_pytorch_file.checkpoint_file(emotion.path)
-        nets[str(emotion.path)] = (
-            partial(read, onnx_file(emotion.path, checkpoint.key))
-            if emotion.kind == "onnx"
-            else partial(fer_pytorch_file.read, architecture, checkpoint)
-        )
+        looks: dict[str, Callable[[], object]] = {
+            "ferplus": partial(ferplus_file.read_own, ferplus_file.own_file(emotion.path)),
+            "fer-pytorch": partial(fer_pytorch_file.read, architecture, fer_pytorch_file.checkpoint_file(emotion.path)),
+            "onnx": partial(read, onnx_file(emotion.path, "emotion.path")),
+        }
+        nets[str(emotion.path)] = looks[emotion.kind]
     return nets
 
 

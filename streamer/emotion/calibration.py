@@ -8,10 +8,14 @@ little anger, disgust and fear, and answer "neutral" when in doubt.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streamer.types import EMOTIONS, Float32
+from streamer.emotion_names import EMOTIONS
+
+if TYPE_CHECKING:
+    from streamer.types import Float32
 
 # Shares of EMOTIONS among FER+'s training pictures that more than half of the voters agree on.
 FERPLUS_PRIOR: Float32 = np.array([0.3504, 0.2922, 0.1258, 0.1212, 0.0842, 0.0047, 0.0215], np.float32)

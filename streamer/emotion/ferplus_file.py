@@ -3,7 +3,8 @@
 The net is the first blocks of dlib's ResNet-29 (Davis King, `dnn_face_recognition_ex.cpp`, CC0) on grey crops of 48 px:
 what it has learnt of three million faces is a better start than random numbers, whatever is trained on it later. A stem
 of 5 × 5 takes the place of dlib's 7 × 7 at every second pixel of a picture twice as large (`dlib_start`).
-Stored as float16 in safetensors; its metadata hold the format and the calibration.
+Stored as float16 in safetensors; its metadata hold the format and the calibration. Nothing here imports OpenCV, so that
+`streamer doctor` can look.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from streamer.emotion.calibration import Calibration
+from streamer.emotion_names import EMOTIONS
 from streamer.errors import WeightsError
 from streamer.net_files import NetFile
-from streamer.types import EMOTIONS, Float32
+
+if TYPE_CHECKING:
+    from streamer.types import Float32
 
 CHANNELS = (32, 32, 32, 64, 64, 64, 64, 128, 128, 128, 256, 256, 256)  # of the maps that each block puts out
 HALVING_BLOCKS = frozenset({3, 7, 10})

@@ -39,7 +39,7 @@ class Person:
         track_ids: Theirs.
         tally: Their time.
         curve: Their emotions; None: they were never assessed, or it was let go of for want of room.
-        moments: The strongest of each emotion that they showed, in order of time.
+        moments: The strongest of each emotion that they showed, in the order of EMOTIONS.
         portrait: The largest view of them; None: they were never seen, only predicted.
     """
 
