@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from streamer.canvas import Canvas
 from streamer.pictures import Picture
-from streamer.types import Ending, Faces, Float32, Frame, FrameResult, Identity, SourceInfo, Track
+from streamer.types import Ending, Faces, Float32, Frame, FrameResult, Identity, SourceInfo, SourceStatus, Track
 
 Crops = npt.NDArray[np.uint8]
 
@@ -38,6 +38,21 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the file or device; may be called more than once."""
+        ...
+
+
+@runtime_checkable
+class LiveSource(Source, Protocol):
+    """A source whose frames come by themselves; `info.is_live` is true. Implementations: sources/camera, rtsp.
+
+    It is open, with its first frame at hand, once it is made. Where it is lost, `read` opens it again, for as long as
+    that takes; times go on, so the gap shows. `close` may be called from any thread at any time: it wakes a `read` that
+    waits, which then returns None.
+    """
+
+    @property
+    def status(self) -> SourceStatus:
+        """How it stands now; may be asked from any thread."""
         ...
 
 

@@ -19,7 +19,9 @@ from streamer.pictures import Picture
 Float32 = npt.NDArray[np.float32]
 _FLOAT32 = np.dtype(np.float32)
 
-EventKind = Literal["appeared", "identified", "renamed", "revived", "left", "cut"]
+EventKind = Literal[
+    "appeared", "identified", "renamed", "revived", "left", "cut", "reconnecting", "reconnected", "overload"
+]
 
 
 class Ending(enum.Enum):
@@ -32,6 +34,35 @@ class Ending(enum.Enum):
     COMPLETE = enum.auto()
     INTERRUPTED = enum.auto()
     FAILED = enum.auto()
+
+
+class SourceState(enum.Enum):
+    """What a live source is doing; the value is what users read."""
+
+    INITIALISING = "initialising"
+    RUNNING = "running"
+    RECONNECTING = "reconnecting"
+    PAUSED = "paused"
+    ENDED = "ended"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How a live source stands now.
+
+    Attributes:
+        state: What it is doing.
+        detail: What was granted (while it runs) or what is wrong (while it does not), in a few words for people to
+            read; credentials are redacted.
+        reconnects: How often it was opened again.
+        dropped: Frames that it captured and passed over, because newer ones had come before they were read.
+    """
+
+    state: SourceState
+    detail: str = ""
+    reconnects: int = 0
+    dropped: int = 0
 
 
 def _check_array(name: str, array: Float32, shape: tuple[int | None, ...]) -> None:
@@ -247,14 +278,17 @@ class Event:
     Attributes:
         kind: What.
         pts_seconds: When, in stream time.
-        track_id: To whom; None for a cut.
+        track_id: To whom; None for a cut, and for what happens to a live source: it is lost and back, or gives more
+            frames than can be kept up with.
         name: The name that the track had then, or None.
+        detail: What else there is to say, for people to read; credentials are redacted.
     """
 
     kind: EventKind
     pts_seconds: float
     track_id: int | None = None
     name: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

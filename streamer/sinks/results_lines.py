@@ -142,14 +142,15 @@ def _emotion(emotion: Emotion | None, probabilities: Iterator[Sequence[Json]]) -
 
 
 def event(happened: Event) -> Json:
-    """Return the line of one event."""
-    return {
+    """Return the line of one event; only what happens to a source has a detail."""
+    line: dict[str, Json] = {
         "type": "event",
         "kind": happened.kind,
         "pts_seconds": _seconds(happened.pts_seconds),
         "track_id": happened.track_id,
         "name": happened.name,
     }
+    return line if happened.detail is None else {**line, "detail": happened.detail}
 
 
 def summary(stats: StatsSummary) -> Json:
