@@ -24,9 +24,11 @@ LAYERS = (
     ("recorded_fields",),
     ("recordings",),
     ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs", "onnx_file"),
-    ("plates", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards"),
-    ("layers_torch",),
+    ("plates", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards", "display", "live_status"),
+    ("layers_torch", "hud"),
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
+    ("live_keys",),
+    ("live_view",),
     ("label_policy", "scans", "gaps", "recorded_tracks"),
     ("dossiers",),
     ("revival", "doubts", "dissent", "telling"),
@@ -39,8 +41,8 @@ LAYERS = (
     ("batches",),
     ("pipeline",),
     ("queues", "parallel"),
-    ("threads", "replay"),
-    ("runner",),
+    ("threads", "live_threads", "replay"),
+    ("runner", "outputs"),
     ("settings_values",),
     ("settings_emotion",),
     ("settings",),
@@ -80,7 +82,7 @@ RESERVED = {
     "yaml": ("settings_values", "config"),
     "concurrent": ("parallel", "threads", "sinks.web"),
     "asyncio": ("sinks.web",),
-    "queue": ("threads", "sinks.web", "bench.ceiling"),
+    "queue": ("threads", "live_threads", "sinks.web", "bench.ceiling"),
     "_thread": (),
     "multiprocessing": ("sources.camera",),
     "pickle": ("torch_files",),  # unpicklers that know the names of weights and no others
@@ -92,7 +94,7 @@ RESERVED = {
 }
 # Who may start a thread, and who may besides wait for one; a lock that guards a counter is anybody's.
 # The benchmark's ceiling is a program of its own, none of our threads included.
-STARTERS = ("threads", "sinks.web", "bench.ceiling")
+STARTERS = ("threads", "live_threads", "sinks.web", "bench.ceiling")
 WAITERS = ("queues", "runner")
 WAITING = ("Condition", "Event", "Lock")
 # Who may let time pass: between two attempts at a server nothing else could be waited for.
@@ -172,7 +174,7 @@ def _use_faults(module: str, node: ast.AST) -> Iterator[str]:
         if name in ("time.sleep", "asyncio.sleep") and module not in SLEEPERS:
             yield f"{module} sleeps"
         if _needs_threads(name) and module not in STARTERS and not (module in WAITERS and last in WAITING):
-            yield f"{module} uses {name}, though threads belong to threads.py"
+            yield f"{module} uses {name}, though threads belong to threads.py and live_threads.py"
         if first == "cv2" and WINDOW_CALLS.fullmatch(last) and module not in WINDOWS:
             yield f"{module} calls {name}, though windows belong to sinks/window.py"
         if name in ("time as", "cv2 as", "torch as"):
