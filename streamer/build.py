@@ -43,7 +43,7 @@ from streamer.trackers.kalman import KalmanTracker
 # scores is high by chance, too. Raises precision by a hundredth for as much recall of the smallest faces.
 _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
-_FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
+_FILE_SCAN_SECONDS, LIVE_SCAN_SECONDS = 0.6, 0.2
 _MOST_FACES_A_PHOTO = 1000
 # Of strangers looked at four to six times in different pictures up to twice as many were ever accepted as at the first
 # look (calibration.py), so each look may accept half of what the whole track may.
@@ -164,7 +164,7 @@ def build_pipeline(
         detector,
         partial(build_tracker, config),
         labeller if labeller is not None else build_labeller(config, models, gallery, stats),
-        scans=scan_policy(config, _LIVE_SCAN_SECONDS, can_wait=False),
+        scans=scan_policy(config, LIVE_SCAN_SECONDS, can_wait=False),
         waiting_scans=scan_policy(config, _FILE_SCAN_SECONDS, can_wait=True),
         make_follower=partial(build_follower, config, detector, stats),
         stats=stats,

@@ -26,6 +26,7 @@ _Result = TypeVar("_Result")
 # What waits for one sink: about a second of a small picture, and bounded memory of a large one.
 _MOST_WAITING = 30
 _WAITING_BYTES = 64 * 2**20
+_MOST_JOBS = 8
 
 
 class Worker(Generic[_Result]):
@@ -146,3 +147,48 @@ class LiveSinkThread:
             self._error = self._error or SinkError(
                 f"the output {self.name} does not move; it is given up, and what it wrote so far stays as it is"
             )
+
+
+class Jobs:
+    """Does one job after another in a thread of its own, and looks after something in between.
+
+    Args:
+        name: The thread's.
+        tick: What is done every now and then.
+        every_seconds: How often, where no job is in hand.
+    """
+
+    def __init__(self, name: str, tick: Callable[[], None], every_seconds: float) -> None:
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_JOBS)
+        self._tick, self._every_seconds = tick, every_seconds
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._every_seconds)
+            except queue.Empty:
+                job = self._tick
+            if job is None:
+                return
+            try:
+                job()
+            except Exception:  # one job's failure must not end the others
+                _LOG.exception("%s: a job failed", self._thread.name)
+
+    def put(self, job: Callable[[], None]) -> bool:
+        """Have a job done; False: too many wait already."""
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            return False
+        return True
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """End after the job in hand; False: it has not ended in time, and is left behind."""
+        deadline = time.monotonic() + timeout_seconds
+        with contextlib.suppress(queue.Full):
+            self._jobs.put(None, timeout=timeout_seconds)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return not self._thread.is_alive()
