@@ -15,7 +15,7 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "emotion_names", "cmap", "times"),
+    ("errors", "emotion_names", "cmap", "times", "effort", "load"),
     ("json_checks",),
     ("pictures",),
     ("canvas", "photos", "tables", "torch_files", "http_files", "net_files", "layers", "weights_file"),
@@ -27,7 +27,7 @@ LAYERS = (
     ("plates", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards"),
     ("layers_torch",),
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
-    ("label_policy", "scans", "gaps", "recorded_tracks"),
+    ("label_policy", "scans", "gaps", "recorded_tracks", "overload"),
     ("dossiers",),
     ("revival", "doubts", "dissent", "telling"),
     ("casebook", "lookahead", "reading"),
