@@ -16,6 +16,7 @@ PACKAGE = ROOT / "streamer"
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
     ("errors", "emotion_names", "cmap", "times", "effort", "load"),
+    ("rungs", "rung_costs", "overload_policy"),
     ("json_checks",),
     ("pictures",),
     ("canvas", "photos", "tables", "torch_files", "http_files", "net_files", "layers", "weights_file"),
