@@ -15,6 +15,7 @@ import numpy as np
 
 from streamer.casebook import Casebook
 from streamer.dossiers import Dossier, Face, Glance
+from streamer.effort import FULL, Effort
 from streamer.label_policy import LabelPolicy
 from streamer.reading import EmotionReader
 from streamer.recognition.vote import shorter_side, view_quality
@@ -55,9 +56,9 @@ class _Budget:
         self._per_second, self._most = per_second, max(1.0, per_second * _SAVED_SECONDS)
         self._left, self._seconds = self._most, 0.0
 
-    def refill(self, now: float) -> int:
-        """Return how many there are at stream time `now`."""
-        self._left = min(self._most, self._left + max(0.0, now - self._seconds) * self._per_second)
+    def refill(self, now: float, share: float) -> int:
+        """Return how many there are at stream time `now`; only a `share` of them has come in since."""
+        self._left = min(self._most, self._left + max(0.0, now - self._seconds) * self._per_second * share)
         self._seconds = now
         return int(self._left)
 
@@ -72,6 +73,7 @@ class _Lane:
 
     casebook: Casebook
     budget: _Budget
+    can_wait: bool
 
 
 class TrackLabeller:
@@ -109,6 +111,7 @@ class TrackLabeller:
         self._lanes[source_id] = _Lane(
             Casebook(self.policy, remembered_seconds, notices_changes=notices_changes),
             _Budget(self.policy.embeddings_per_second),
+            can_wait,
         )
 
     def cut(self, source_id: str) -> None:
@@ -116,12 +119,15 @@ class TrackLabeller:
         if source_id in self._lanes:
             self._lanes[source_id].casebook.cut()
 
-    def label(self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]]) -> list[list[Face]]:
+    def label(
+        self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]], effort: Effort = FULL
+    ) -> list[list[Face]]:
         """Find out more about the faces in one frame of each source.
 
         Args:
             frames: At most one frame a source.
             tracks: The tracks in each.
+            effort: How much looks at faces may cost; of no effect where frames can wait.
 
         Returns:
             The faces of each frame, in the order of its tracks.
@@ -132,23 +138,24 @@ class TrackLabeller:
         faces = [
             self._lanes[frame.source_id].casebook.see(frame, own) for frame, own in zip(frames, tracks, strict=True)
         ]
+        efforts = [FULL if self._lanes[frame.source_id].can_wait else effort for frame in frames]
         placed = [[face for face in own if _has_landmarks(face.track)] for own in faces]
         if self._recognition is not None:
-            due = [self._due_for_embedding(frame, own) for frame, own in zip(frames, placed, strict=True)]
+            due = [self._due_for_embedding(*one) for one in zip(frames, placed, efforts, strict=True)]
             self._identify(self._recognition, frames, due)
         if self._reader is not None:
-            self._reader.read(frames, placed)
+            self._reader.read(frames, placed, efforts)
         for face in (face for own in faces for face in own):
             face.emotion = face.dossier.emotion
         return faces
 
-    def _due_for_embedding(self, frame: Frame, faces: Sequence[Face]) -> list[Face]:
+    def _due_for_embedding(self, frame: Frame, faces: Sequence[Face], effort: Effort) -> list[Face]:
         """Return the faces of one frame to embed now, the longest waiting (so new ones) first, within the budget."""
         large = [face for face in faces if shorter_side(face.track) >= self.policy.min_face_pixels]
         due = [face for face in large if self._is_due_for_embedding(face)]
         due.sort(key=lambda face: (face.trail.embedded_seconds, face.dossier.track_id))
         budget = self._lanes[frame.source_id].budget
-        chosen = due[: budget.refill(frame.pts_seconds)]
+        chosen = due[: budget.refill(frame.pts_seconds, effort.looks)]
         budget.spend(len(chosen))
         return chosen
 

@@ -45,7 +45,9 @@ def scan_policy(config: Config, usual_seconds: float, *, can_wait: bool) -> Scan
     every = config.tracker.detect_every_seconds
     return ScanPolicy(
         every_seconds=usual_seconds if every is None else every,
+        min_face_pixels=config.detector.min_face_pixels,
         spares=can_wait and every is None,
         coarse_min_face_pixels=None if every == 0 else config.detector.min_face_pixels * _PYRAMID_STEP,
+        most_frame_bytes=ScanPolicy().most_frame_bytes if can_wait else None,
         detect_cuts=config.tracker.detect_cuts,
     )

@@ -15,7 +15,8 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "emotion_names", "cmap", "times"),
+    ("errors", "emotion_names", "cmap", "times", "effort", "load"),
+    ("rungs", "rung_costs", "overload_policy"),
     ("json_checks",),
     ("pictures",),
     ("canvas", "photos", "tables", "torch_files", "http_files", "net_files", "layers", "weights_file"),
@@ -29,7 +30,7 @@ LAYERS = (
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
     ("live_keys",),
     ("live_view",),
-    ("label_policy", "scans", "gaps", "recorded_tracks"),
+    ("label_policy", "scans", "gaps", "recorded_tracks", "overload"),
     ("dossiers",),
     ("revival", "doubts", "dissent", "telling"),
     ("casebook", "lookahead", "reading"),

@@ -77,7 +77,6 @@ def test_a_face_is_chosen_by_its_number_and_named_by_typing() -> None:
         assert made.press(key) is None  # q is a letter now
     assert made.typed == "Zoë q"
     assert made.press("enter") == Enrol(7, "Zoë q")
-    assert made.mode is Mode.USUAL
     assert made.press("q") is Ask.QUIT
 
 
@@ -118,7 +117,7 @@ def test_escape_leaves_choosing_and_typing_and_does_not_quit() -> None:
     made = controls((3, 10))
     made.press("e")
     assert made.press("escape") is None
-    assert made.mode is Mode.USUAL
+    assert not made.is_choosing
     made.press("e")
     made.press("1")
     made.press("A")

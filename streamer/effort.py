@@ -1,0 +1,58 @@
+"""What a live run allows itself: the usual, or less where the machine cannot keep up (overload.py decides).
+
+Measured on two cores at 30 frames a second, the settings of configs/live.yaml, in milliseconds of work a frame
+(searching included), without drawing and showing:
+
+| picture, faces       | usual | searched 4 × | and only faces  | and a quarter | a search        |
+|                      |       | less often   | 2 × as large    | of the looks  | takes, from, to |
+|----------------------|-------|--------------|-----------------|---------------|-----------------|
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Where something is done for every frame, doing it less often starts from here.
+_EVERY_FRAME_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a live run allows itself, measured by what is configured.
+
+    Attributes:
+        search_times: Whole pictures are searched so many times less often. Who comes in is found that much later.
+        face_times: The smallest face searched for is so many times as large; faces that are followed already may be
+            smaller. Powers of 1 / 0.709 leave out whole levels of the detector's pyramid.
+        looks: Share of the embeddings a second, and of the looks at an emotion. Names come later in a crowd.
+        most_shown_fps: At most so many frames a second are drawn and shown; None: all. The pipeline has no use for it.
+    """
+
+    search_times: float = 1.0
+    face_times: float = 1.0
+    looks: float = 1.0
+    most_shown_fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.search_times < 1 or self.face_times < 1:
+            raise ValueError(f"an effort is at most the usual one, which {self} exceeds")
+        if not 0 < self.looks <= 1:
+            raise ValueError(f"looks must be above 0 and at most 1, not {self.looks}")
+        if self.most_shown_fps is not None and self.most_shown_fps <= 0:
+            raise ValueError(f"most_shown_fps must be above 0, not {self.most_shown_fps}")
+
+    def search_seconds(self, usual_seconds: float) -> float:
+        """Return the time between two searches that are usually `usual_seconds` apart; 0: every frame."""
+        return _stretched(usual_seconds, self.search_times)
+
+    def look_seconds(self, usual_seconds: float) -> float:
+        """Return the same for looks at an emotion."""
+        return _stretched(usual_seconds, 1 / self.looks)
+
+
+FULL = Effort()
+
+
+def _stretched(seconds: float, times: float) -> float:
+    # The usual value exactly where nothing is stretched: results may not depend on this module then.
+    return seconds if times == 1 else max(seconds, _EVERY_FRAME_SECONDS) * times
