@@ -29,7 +29,7 @@ LAYERS = (
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
     ("label_policy", "scans", "gaps", "recorded_tracks"),
     ("dossiers",),
-    ("revival", "doubts", "dissent", "telling"),
+    ("answering", "revival", "doubts", "dissent", "telling"),
     ("casebook", "lookahead", "reading"),
     ("labels",),
     ("strangers", "relabelling", "cards"),
