@@ -107,7 +107,12 @@ def _recognition(
     recognition = models.trained()
     if recognition is None and (matcher is not None or config.sinks.keep_embeddings):
         recognition = Recognition(models.embedder, matcher)
-    if recognition is not None and not isinstance(recognition.embedder, DlibEmbedder):
+    return (recognition, policy) if recognition is None else fitting(recognition, policy)
+
+
+def fitting(recognition: Recognition, policy: LabelPolicy) -> tuple[Recognition, LabelPolicy]:
+    """Return an embedder with its matcher, and a policy that fits it."""
+    if not isinstance(recognition.embedder, DlibEmbedder):
         # How alike two views of one person are to another net has not been measured.
         policy = replace(policy, same_similarity=None)
     return recognition, policy
