@@ -42,7 +42,7 @@ LAYERS = (
     ("threads", "replay"),
     ("runner",),
     ("settings_values",),
-    ("settings_emotion",),
+    ("settings_emotion", "settings_source"),
     ("settings",),
     ("config",),
     ("embedders", "classifiers", "policies"),
@@ -82,7 +82,7 @@ RESERVED = {
     "asyncio": ("sinks.web",),
     "queue": ("threads", "sinks.web", "bench.ceiling"),
     "_thread": (),
-    "multiprocessing": ("sources.camera",),
+    "multiprocessing": (),
     "pickle": ("torch_files",),  # unpicklers that know the names of weights and no others
     "shelve": (),
     "marshal": (),
@@ -91,8 +91,9 @@ RESERVED = {
     "joblib": (),
 }
 # Who may start a thread, and who may besides wait for one; a lock that guards a counter is anybody's.
-# The benchmark's ceiling is a program of its own, none of our threads included.
-STARTERS = ("threads", "sinks.web", "bench.ceiling")
+# The benchmark's ceiling is a program of its own, none of our threads included; so is the process that reads a camera,
+# which must see its parent's end while a driver hangs.
+STARTERS = ("threads", "sinks.web", "bench.ceiling", "sources.camera_capture")
 WAITERS = ("queues", "runner")
 WAITING = ("Condition", "Event", "Lock")
 # Who may let time pass: between two attempts at a server nothing else could be waited for.
