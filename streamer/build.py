@@ -32,6 +32,7 @@ from streamer.recognition.trained_file import file_sha256
 from streamer.recorded import RecordedEmbedder
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
+from streamer.sources.camera import CameraSource
 from streamer.sources.images import ImagesSource
 from streamer.sources.video import VideoSource
 from streamer.spans import SpanFollower
@@ -216,6 +217,21 @@ def open_source(path: Path, config: Config) -> Source:
             raise UsageError(f"{printable(path)}: start and end are for videos; name the images that you want instead")
         return ImagesSource(path if path.is_dir() else [path], fps=config.source.images_fps)
     return VideoSource(path, start_seconds=config.source.start_seconds, end_seconds=config.source.end_seconds)
+
+
+def open_camera(camera: int | str | Path, config: Config) -> CameraSource:
+    """Open a camera by its number or path.
+
+    Raises:
+        SourceOpenError: It cannot be opened, or gives no picture.
+        UsageError: No camera can be called so.
+    """
+    return CameraSource(
+        camera,
+        config.source.camera_mode,
+        stall_seconds=config.source.stall_seconds,
+        open_timeout_seconds=config.source.open_timeout_seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True)

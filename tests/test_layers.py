@@ -46,7 +46,7 @@ LAYERS = (
     ("threads", "live_threads", "replay"),
     ("runner", "outputs"),
     ("settings_values",),
-    ("settings_emotion",),
+    ("settings_emotion", "settings_source"),
     ("settings",),
     ("config",),
     ("embedders", "classifiers", "policies"),
@@ -86,7 +86,7 @@ RESERVED = {
     "asyncio": ("sinks.web",),
     "queue": ("threads", "live_threads", "sinks.web", "bench.ceiling"),
     "_thread": (),
-    "multiprocessing": ("sources.camera",),
+    "multiprocessing": (),
     "pickle": ("torch_files",),  # unpicklers that know the names of weights and no others
     "shelve": (),
     "marshal": (),
@@ -95,8 +95,9 @@ RESERVED = {
     "joblib": (),
 }
 # Who may start a thread, and who may besides wait for one; a lock that guards a counter is anybody's.
-# The benchmark's ceiling is a program of its own, none of our threads included.
-STARTERS = ("threads", "live_threads", "sinks.web", "bench.ceiling")
+# The benchmark's ceiling is a program of its own, none of our threads included; so is the process that reads a camera,
+# which must see its parent's end while a driver hangs.
+STARTERS = ("threads", "live_threads", "sinks.web", "bench.ceiling", "sources.camera_capture")
 WAITERS = ("queues", "runner")
 WAITING = ("Condition", "Event", "Lock")
 # Who may let time pass: between two attempts at a server nothing else could be waited for.
