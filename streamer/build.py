@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from streamer import weights
+from streamer.addresses import Address
 from streamer.annotate import AnnotateStyle, Annotator
 from streamer.classifiers import CLASSIFIER_WEIGHTS, classifier_id
 from streamer.config import Config
@@ -33,6 +34,7 @@ from streamer.recorded import RecordedEmbedder
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
 from streamer.sources.images import ImagesSource
+from streamer.sources.stream import StreamSettings, StreamSource
 from streamer.sources.video import VideoSource
 from streamer.spans import SpanFollower
 from streamer.stages import Detector, Matcher, Sink, Source, Tracker
@@ -211,6 +213,16 @@ def open_source(path: Path, config: Config) -> Source:
             raise UsageError(f"{printable(path)}: start and end are for videos; name the images that you want instead")
         return ImagesSource(path if path.is_dir() else [path], fps=config.source.images_fps)
     return VideoSource(path, start_seconds=config.source.start_seconds, end_seconds=config.source.end_seconds)
+
+
+def open_stream(address: Address, config: Config, source_id: str | None = None) -> StreamSource:
+    """Open a network stream. Raises SourceOpenError, without credentials, where it is not there now."""
+    settings = StreamSettings(
+        transport=config.source.transport,
+        open_timeout_seconds=config.source.open_timeout_seconds,
+        read_timeout_seconds=config.source.read_timeout_seconds,
+    )
+    return StreamSource(address, settings=settings, source_id=source_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "emotion_names", "cmap", "times"),
-    ("json_checks",),
+    ("errors", "emotion_names", "cmap", "times", "interrupts"),
+    ("json_checks", "addresses"),
     ("pictures",),
     ("canvas", "photos", "tables", "torch_files", "http_files", "net_files", "layers", "weights_file"),
     ("types",),
@@ -24,7 +24,7 @@ LAYERS = (
     ("recorded_fields",),
     ("recordings",),
     ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs", "onnx_file"),
-    ("plates", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards"),
+    ("plates", "retries", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards"),
     ("layers_torch",),
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
     ("label_policy", "scans", "gaps", "recorded_tracks"),
@@ -42,7 +42,7 @@ LAYERS = (
     ("threads", "replay"),
     ("runner",),
     ("settings_values",),
-    ("settings_emotion",),
+    ("settings_emotion", "settings_source"),
     ("settings",),
     ("config",),
     ("embedders", "classifiers", "policies"),
@@ -93,7 +93,7 @@ RESERVED = {
 # Who may start a thread, and who may besides wait for one; a lock that guards a counter is anybody's.
 # The benchmark's ceiling is a program of its own, none of our threads included.
 STARTERS = ("threads", "sinks.web", "bench.ceiling")
-WAITERS = ("queues", "runner")
+WAITERS = ("queues", "runner", "interrupts")
 WAITING = ("Condition", "Event", "Lock")
 # Who may let time pass: between two attempts at a server nothing else could be waited for.
 SLEEPERS = ("downloads",)
