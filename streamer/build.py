@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from streamer import weights
+from streamer.addresses import Address
 from streamer.annotate import AnnotateStyle, Annotator
 from streamer.classifiers import CLASSIFIER_WEIGHTS, classifier_id
 from streamer.config import Config
@@ -34,6 +35,7 @@ from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
 from streamer.sources.camera import CameraSource
 from streamer.sources.images import ImagesSource
+from streamer.sources.stream import StreamSettings, StreamSource
 from streamer.sources.video import VideoSource
 from streamer.spans import SpanFollower
 from streamer.stages import Detector, Matcher, Sink, Source, Tracker
@@ -230,8 +232,18 @@ def open_camera(camera: int | str | Path, config: Config) -> CameraSource:
         camera,
         config.source.camera_mode,
         stall_seconds=config.source.stall_seconds,
-        open_timeout_seconds=config.source.open_timeout_seconds,
+        open_timeout_seconds=config.source.camera_open_seconds,
     )
+
+
+def open_stream(address: Address, config: Config, source_id: str | None = None) -> StreamSource:
+    """Open a network stream. Raises SourceOpenError, without credentials, where it is not there now."""
+    settings = StreamSettings(
+        transport=config.source.transport,
+        open_timeout_seconds=config.source.open_timeout_seconds,
+        read_timeout_seconds=config.source.read_timeout_seconds,
+    )
+    return StreamSource(address, settings=settings, source_id=source_id)
 
 
 @dataclass(frozen=True, slots=True)

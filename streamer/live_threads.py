@@ -174,7 +174,7 @@ class Jobs:
                 return
             try:
                 job()
-            except Exception:  # one job's failure must not end the others
+            except Exception:  # noqa: BLE001 - one job's failure must not end the others
                 _LOG.exception("%s: a job failed", self._thread.name)
 
     def put(self, job: Callable[[], None]) -> bool:

@@ -15,9 +15,9 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "emotion_names", "cmap", "times", "effort", "load"),
+    ("errors", "emotion_names", "cmap", "times", "interrupts", "effort", "load"),
     ("rungs", "rung_costs", "overload_policy"),
-    ("json_checks",),
+    ("json_checks", "addresses"),
     ("pictures",),
     ("canvas", "photos", "tables", "torch_files", "http_files", "net_files", "layers", "weights_file"),
     ("types",),
@@ -25,8 +25,8 @@ LAYERS = (
     ("recorded_fields",),
     ("recordings",),
     ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs", "onnx_file"),
-    ("plates", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards", "display", "live_status"),
-    ("layers_torch", "hud"),
+    ("plates", "retries", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards"),
+    ("layers_torch", "hud", "display", "live_status"),
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
     ("live_keys",),
     ("live_view",),
@@ -98,7 +98,7 @@ RESERVED = {
 # The benchmark's ceiling is a program of its own, none of our threads included; so is the process that reads a camera,
 # which must see its parent's end while a driver hangs.
 STARTERS = ("threads", "live_threads", "sinks.web", "bench.ceiling", "sources.camera_capture")
-WAITERS = ("queues", "runner")
+WAITERS = ("queues", "runner", "interrupts")
 WAITING = ("Condition", "Event", "Lock")
 # Who may let time pass: between two attempts at a server nothing else could be waited for.
 SLEEPERS = ("downloads",)
