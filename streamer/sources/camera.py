@@ -7,6 +7,7 @@ end watches the age of its pictures and replaces it. Streams from a network are 
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import socket
 import sys
@@ -14,13 +15,13 @@ import threading
 import time
 from pathlib import Path
 
-from streamer.errors import SourceOpenError, UsageError, printable
+from streamer.errors import SourceLostError, SourceOpenError, UsageError, printable
 from streamer.pictures import I420Picture, planes_of
 from streamer.sources.camera_clock import TIME_BASE, CaptureClock
 from streamer.sources.camera_link import Kind, Reason, Record
 from streamer.sources.camera_mode import CameraMode
 from streamer.sources.camera_process import CaptureProcess
-from streamer.sources.camera_words import refusal, trouble
+from streamer.sources.camera_words import NO_PICTURE, refusal, trouble
 from streamer.types import Frame, SourceInfo, SourceState, SourceStatus
 
 _FALLBACK_FPS = 30.0
@@ -42,6 +43,7 @@ class CameraSource:
         source_id: Unique in a run; None: the camera's path or number.
         stall_seconds: After so long without a picture the capture process is replaced.
         open_timeout_seconds: How long to wait for the first picture.
+        give_up_seconds: How long to wait for a lost camera; None: for ever.
 
     Raises SourceOpenError, in one line that says what to do, and UsageError where no camera can be called so.
     """
@@ -54,11 +56,13 @@ class CameraSource:
         source_id: str | None = None,
         stall_seconds: float = 2.0,
         open_timeout_seconds: float = 10.0,
+        give_up_seconds: float | None = None,
     ) -> None:
         self._camera = camera_address(camera)
         self._asked, self._name, self._granted = asked, "", asked
         self._source_id = source_id if source_id is not None else self._camera
         self._stall_seconds, self._open_timeout_seconds = stall_seconds, open_timeout_seconds
+        self._give_up_seconds = math.inf if give_up_seconds is None else give_up_seconds
         self._status = SourceStatus(SourceState.INITIALISING)
         self._clock = CaptureClock()
         self._base = 0  # index of the running capture process's first picture
@@ -84,6 +88,11 @@ class CameraSource:
         return self._info
 
     @property
+    def granted(self) -> CameraMode:
+        """What the camera granted of what was asked."""
+        return self._granted
+
+    @property
     def skipped(self) -> int:
         """Always 0: of pictures that it spoils, a camera tells nothing."""
         return 0
@@ -94,7 +103,10 @@ class CameraSource:
         return self._status
 
     def read(self) -> Frame | None:
-        """Return the newest picture, waiting for one that was not returned before; None once it is closed."""
+        """Return the newest picture, waiting for one that was not returned before; None once it is closed.
+
+        Raises SourceLostError where it is lost and was not to be waited for any longer; it may be read again.
+        """
         with self._reading:
             try:
                 frame = self._next_frame()
@@ -133,12 +145,15 @@ class CameraSource:
                 return self._delivered(frame)
             now = time.monotonic()
             deadline = max(self._deadline, entered + _HEARING_SECONDS)
+            give_up_at = max(self._heard_at + self._give_up_seconds, entered + _HEARING_SECONDS)
+            if now >= give_up_at:
+                raise SourceLostError(f"the camera {printable(self._camera)} is lost: {self._trouble or NO_PICTURE}")
             if self._capture.has_ended:
                 self._replace(self._capture, "its capture process ended")
             elif now >= deadline:
-                self._replace(self._capture, f"no picture for {now - self._heard_at:.1f} s")
+                self._replace(self._capture, f"{NO_PICTURE} for {now - self._heard_at:.1f} s")
             else:
-                self._capture.wait(deadline - now)
+                self._capture.wait(min(deadline, give_up_at) - now)
         return None
 
     def _newest(self, capture: CaptureProcess) -> Frame | None:

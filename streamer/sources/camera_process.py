@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamer.pictures import UInt8
-from streamer.sources.camera_link import RECORD_BYTES, Record, RingReader, SharedMemory, records_in
+from streamer.sources.camera_link import RECORD_BYTES, Record, records_in
 from streamer.sources.camera_mode import CameraMode
+from streamer.sources.camera_ring import RingReader, SharedMemory
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _LEAVING_SECONDS = 0.6  # what a sound driver takes at most to let go of a camera
