@@ -13,13 +13,14 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from streamer.errors import SourceLostError, SourceOpenError, UsageError, printable
+from streamer.errors import SourceLostError, SourceOpenError, printable
 from streamer.pictures import I420Picture, planes_of
 from streamer.sources.camera_clock import TIME_BASE, CaptureClock
 from streamer.sources.camera_link import Kind, Reason, Record
-from streamer.sources.camera_mode import CameraMode
+from streamer.sources.camera_mode import CameraMode, camera_address
 from streamer.sources.camera_process import CaptureProcess
 from streamer.sources.camera_words import NO_PICTURE, refusal, trouble
 from streamer.types import Frame, SourceInfo, SourceState, SourceStatus
@@ -77,7 +78,11 @@ class CameraSource:
         self._waker, self._wake_end = socket.socketpair()
         with contextlib.ExitStack() as on_error:
             on_error.callback(self.close)
-            self._held = self._first_frame(self._begin())
+            try:
+                capture = self._begin()
+            except OSError as error:
+                raise SourceOpenError(f"no process to read the camera with can be started: {error}") from error
+            self._held = self._first_frame(capture)
             self._info = self._describe(self._held)
             self._status = SourceStatus(SourceState.RUNNING, self._granted_text(self._held))
             on_error.pop_all()
@@ -205,8 +210,7 @@ class CameraSource:
         return frame
 
     def _granted_text(self, frame: Frame) -> str:
-        size = (frame.picture.width, frame.picture.height)
-        granted = CameraMode(size, self._granted.fps, self._granted.pixel_format)
+        granted = replace(self._granted, size=(frame.picture.width, frame.picture.height))
         return str(granted) if self._asked.is_granted_by(granted) else f"{granted} (asked for {self._asked})"
 
     def _set_status(self, state: SourceState) -> None:
@@ -230,7 +234,8 @@ class CameraSource:
         self._restart_seconds = min(max(2 * delay, _FIRST_RESTART_SECONDS), _LONGEST_RESTART_SECONDS)
         self._pause(delay * random.uniform(0.8, 1.2))  # noqa: S311  so that several cameras do not start in step
         if not self._is_closed:
-            self._begin()
+            with contextlib.suppress(OSError):  # no room for a process now; the ended one is replaced later, then
+                self._begin()
 
     def _pause(self, seconds: float) -> None:
         """Let time pass, unless it is closed meanwhile."""
@@ -258,13 +263,3 @@ class CameraSource:
             is_live=True,
             time_base=TIME_BASE,
         )
-
-
-def camera_address(camera: int | str | Path) -> str:
-    """Return a camera's path on Linux, its number or path elsewhere. Raises UsageError where none is called so."""
-    text = str(camera).strip()
-    if text.isascii() and text.isdecimal() and int(text) < 1000:
-        return f"/dev/video{int(text)}" if sys.platform == "linux" else str(int(text))
-    if not text or text.startswith("-") or not text.isprintable() or "://" in text:
-        raise UsageError(f"{printable(text) or 'nothing'} is no camera; give a number, as in 0, or a path: /dev/video0")
-    return text

@@ -101,8 +101,11 @@ class Capture:
                 return self._reason_of_failure() if sys.platform == "linux" else Reason.ABSENT
             granted = _ask(capture, asked)
             self._sender.tell(_opened_record(name, granted))
-            while (picture := _read(capture)) is not None:
-                self._pass_on(picture, _captured_ns(capture))
+            while capture.grab():
+                captured_ns = _captured_ns(capture)
+                picture = _retrieved(capture)
+                if picture is not None:  # some cameras spoil a JPEG now and then
+                    self._pass_on(picture, captured_ns)
         finally:
             capture.release()
         return self._reason_of_failure()
@@ -153,8 +156,9 @@ def _ask(capture: cv2.VideoCapture, asked: CameraMode) -> CameraMode:
         capture.set(cv2.CAP_PROP_FPS, asked.fps)
     code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFF_FFFF
     pixel_format = code.to_bytes(4, "little").decode("ascii", "replace")
-    if sys.platform == "linux" and pixel_format == "YUYV":
-        # Its planes are at hand: half the work of going through BGR, and all of the colour.
+    if sys.platform == "linux" and pixel_format in ("YUYV", "MJPG"):
+        # YUYV's planes are at hand: half the work of going through BGR, and all of the colour. Of a JPEG that cannot be
+        # decoded OpenCV gives what lies in memory, without a word.
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
     size = (max(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), 1), max(int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), 1))
     fps = capture.get(cv2.CAP_PROP_FPS)
@@ -167,10 +171,12 @@ def _opened_record(name: str, granted: CameraMode) -> Record:
     return Record(Kind.OPENED, width=width, height=height, fps=fps, pixel_format=pixel_format, text=name)
 
 
-def _read(capture: cv2.VideoCapture) -> UInt8 | None:
-    """Return the next picture, (H, W, 3) BGR or (H, W, 2) YUYV uint8; None: there is none."""
+def _retrieved(capture: cv2.VideoCapture) -> UInt8 | None:
+    """Return the picture that was grabbed, (H, W, 3) BGR or (H, W, 2) YUYV uint8; None: it cannot be decoded."""
     try:
-        is_read, picture = capture.read()
+        is_read, raw = capture.retrieve()
+        # One line is the bytes of a JPEG.
+        picture = cv2.imdecode(raw, cv2.IMREAD_COLOR) if is_read and raw.shape[0] == 1 else raw
     except cv2.error:
         return None
     if not is_read or picture is None or picture.ndim != 3 or picture.shape[2] not in (2, 3) or 0 in picture.shape:

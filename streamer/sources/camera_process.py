@@ -54,6 +54,8 @@ class CaptureProcess:
 
     def receive(self) -> Iterator[Record]:
         """Yield the records that have come."""
+        if self._has_ended:
+            return
         try:
             while more := self._wire.recv(256 * RECORD_BYTES):
                 self._received += more
@@ -83,6 +85,7 @@ class CaptureProcess:
 
     def kill(self) -> None:
         """End a process whose driver hangs."""
+        self._has_ended = True
         self._let_go()
         self._process.kill()
         # A driver that hangs inside the kernel keeps even a killed process; it ends when the driver lets it.
