@@ -656,6 +656,28 @@ class TestTheCaptureProcess:
         assert "Traceback" not in done.stderr
         assert file.read_text() == "precious"
 
+    def test_it_takes_nobodys_file_for_its_memory(self, camera: FakeCamera, tmp_path: Path) -> None:
+        file = tmp_path / "precious"
+        file.write_text("precious")
+        ours, theirs = socket.socketpair()
+        with file.open("r+b") as given, ours, theirs:
+            handles = given.fileno(), theirs.fileno()
+            done = subprocess.run(
+                [
+                    *(sys.executable, "-m", "streamer.sources.camera_capture", "/dev/video0"),
+                    *(f"--memory={handles[0]}", f"--wire={handles[1]}"),
+                ],
+                pass_fds=handles,
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=False,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        assert done.returncode == 2
+        assert "a file without a name" in done.stderr
+        assert file.read_text() == "precious"
+
 
 def counted(start: Callable[..., object], started: list[object]) -> Callable[..., object]:
     """Return a function that does what `start` does, and notes each call."""

@@ -149,14 +149,16 @@ class CameraSource:
                 self._held = None
                 return self._delivered(frame)
             now = time.monotonic()
-            deadline = max(self._deadline, entered + _HEARING_SECONDS)
+            deadline = max(self._deadline, entered + min(_HEARING_SECONDS, self._stall_seconds))
             give_up_at = max(self._heard_at + self._give_up_seconds, entered + _HEARING_SECONDS)
             if now >= give_up_at:
                 raise SourceLostError(f"the camera {printable(self._camera)} is lost: {self._trouble or NO_PICTURE}")
             if self._capture.has_ended:
-                self._replace(self._capture, "its capture process ended")
-            elif now >= deadline:
-                self._replace(self._capture, f"{NO_PICTURE} for {now - self._heard_at:.1f} s")
+                self._trouble = "its capture process ended"
+                self._replace(self._capture, self._next_delay())
+            elif now >= deadline:  # which is delay enough
+                self._trouble = f"{NO_PICTURE} for {now - self._heard_at:.1f} s"
+                self._replace(self._capture, 0.0)
             else:
                 self._capture.wait(min(deadline, give_up_at) - now)
         return None
@@ -225,14 +227,17 @@ class CameraSource:
         capture = self._capture = CaptureProcess(self._camera, self._asked, self._waker)
         return capture
 
-    def _replace(self, capture: CaptureProcess, trouble: str) -> None:
-        """Start another capture process in place of one that hangs or ended; ever later while that does not help."""
-        self._trouble = trouble
-        self._set_status(SourceState.RECONNECTING)
-        capture.kill()
+    def _next_delay(self) -> float:
+        """Return how long to wait before the next capture process: ever longer while each ends at once."""
         delay = self._restart_seconds
         self._restart_seconds = min(max(2 * delay, _FIRST_RESTART_SECONDS), _LONGEST_RESTART_SECONDS)
-        self._pause(delay * random.uniform(0.8, 1.2))  # noqa: S311  so that several cameras do not start in step
+        return delay * random.uniform(0.8, 1.2)  # noqa: S311  so that several cameras do not start in step
+
+    def _replace(self, capture: CaptureProcess, delay: float) -> None:
+        """Start another capture process in place of one that hangs or ended."""
+        self._set_status(SourceState.RECONNECTING)
+        capture.kill()
+        self._pause(delay)
         if not self._is_closed:
             with contextlib.suppress(OSError):  # no room for a process now; the ended one is replaced later, then
                 self._begin()
