@@ -221,8 +221,8 @@ def open_source(path: Path, config: Config) -> Source:
     return VideoSource(path, start_seconds=config.source.start_seconds, end_seconds=config.source.end_seconds)
 
 
-def open_camera(camera: int | str | Path, config: Config) -> CameraSource:
-    """Open a camera by its number or path.
+def open_camera(camera: int | str | Path, config: Config, *, give_up_seconds: float | None = None) -> CameraSource:
+    """Open a camera by its number or path; lost, it is waited for so long, or for ever.
 
     Raises:
         SourceOpenError: It cannot be opened, or gives no picture.
@@ -233,6 +233,7 @@ def open_camera(camera: int | str | Path, config: Config) -> CameraSource:
         config.source.camera_mode,
         stall_seconds=config.source.stall_seconds,
         open_timeout_seconds=config.source.camera_open_seconds,
+        give_up_seconds=give_up_seconds,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from streamer import build
 from streamer.config import Config
-from streamer.errors import GalleryError, UsageError, printable
+from streamer.errors import GalleryError, SourceLostError, UsageError, printable
 from streamer.photos import PICTURE_SUFFIXES
 from streamer.pictures import BgrPicture
 from streamer.recognition.enrol import Enrolment, EnrolmentReport, OnPhoto, check_all_enrolled
@@ -26,6 +26,8 @@ from streamer.types import Float32
 # A person who turns their head shows another side after about so long; a minute of that is plenty.
 _STILL_EVERY_SECONDS = 0.5
 _MOST_STILLS = 120
+_CAMERA_STILLS = 20
+_MOST_LOST_SECONDS = 5.0  # for which the person waits in front of a camera that is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def photo_reader(models: build.Models, choices: EnrolmentChoices) -> PhotoReader
     return PhotoReader(models.photo_detector(), models.embedder, choices.choose, accept_faults=choices.accept_doubtful)
 
 
-def person_of(name: str, paths: Sequence[Path], config: Config, camera: int | None = None) -> PersonPhotos:
+def person_of(name: str, paths: Sequence[Path], config: Config, camera: str | None = None) -> PersonPhotos:
     """Gather one person's pictures: photos, those in folders, and a picture every half second of videos or a camera.
 
     Raises:
@@ -105,7 +107,7 @@ def person_of(name: str, paths: Sequence[Path], config: Config, camera: int | No
     photos = tuple(path for path in given if path.suffix.lower() in PICTURE_SUFFIXES)
     stills = [still for path in given if path not in photos for still in _stills_of(path, config)]
     if camera is not None:
-        stills += _camera_stills(camera)
+        stills += _camera_stills(camera, config)
     if not photos and not stills:
         raise GalleryError(f"there is no picture of {printable(cleaned)}; give photos, a video, or --camera 0")
     return PersonPhotos(cleaned, photos, tuple(stills))
@@ -124,11 +126,19 @@ def _stills_of(path: Path, config: Config) -> Iterator[Still]:
         source.close()
 
 
-def _camera_stills(camera: int) -> list[Still]:
-    from streamer.sources.camera_stills import camera_stills
-
-    pictures = camera_stills(camera, 20, _STILL_EVERY_SECONDS)
-    return [Still(f"camera {camera} #{number}", picture) for number, picture in enumerate(pictures, 1)]
+def _camera_stills(camera: str, config: Config) -> Iterator[Still]:
+    """Yield what a camera sees for ten seconds; what came before it was lost is good."""
+    source = build.open_camera(camera, config, give_up_seconds=_MOST_LOST_SECONDS)
+    try:
+        next_seconds, count = 0.0, 0
+        while count < _CAMERA_STILLS and (frame := source.read()) is not None:
+            if frame.pts_seconds >= next_seconds:
+                next_seconds, count = frame.pts_seconds + _STILL_EVERY_SECONDS, count + 1
+                yield Still(f"camera {printable(Path(camera).name)} #{count}", BgrPicture(frame.picture.bgr()))
+    except SourceLostError:
+        return
+    finally:
+        source.close()
 
 
 def calibrate_gallery(

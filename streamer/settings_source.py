@@ -27,6 +27,10 @@ def _checked_format(text: str) -> str:
     return text
 
 
+CameraSize = Annotated[str, "a size such as 1280x720", AfterValidator(_checked_size)]
+PixelFormat = Annotated[str, "four characters such as MJPG", AfterValidator(_checked_format)]
+
+
 class SourceSettings(Section):
     """See `Config.source`."""
 
@@ -36,14 +40,14 @@ class SourceSettings(Section):
     """Stream time in seconds at which a file's processing ends; null: at the file's end."""
     images_fps: float = Field(default=1.0, gt=0, le=1000)
     """Pictures a second that a sequence of images stands for, which sets their times."""
-    camera_size: Annotated[str, AfterValidator(_checked_size)] | None = None
-    """Width and height in pixels to ask a camera for, as in 1280x720; null: what it gives by itself. `streamer live
-    --list` shows what it can."""
+    camera_size: CameraSize | None = None
+    """Width and height in pixels to ask a camera for, as `streamer live --list` shows them; null: 640x480, or what it
+    has by itself."""
     camera_fps: float | None = Field(default=None, gt=0, le=1000)
     """Pictures a second to ask a camera for; null: what it gives by itself."""
-    camera_pixel_format: Annotated[str, AfterValidator(_checked_format)] | None = None
-    """How a camera's pictures are to come over the wire: YUYV without loss, MJPG at more pictures a second where they
-    are large; null: what suits size and rate."""
+    camera_pixel_format: PixelFormat | None = None
+    """How a camera's pictures come over the wire: YUYV, without loss; MJPG, where large ones would come slowly; null:
+    what suits size and rate."""
     stall_seconds: float = Field(default=2.0, ge=0.2, le=60)
     """Seconds without a picture after which a camera is opened anew."""
     camera_open_seconds: float = Field(default=10.0, ge=0.5, le=300)

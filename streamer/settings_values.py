@@ -79,7 +79,9 @@ def _kinds(annotation: object) -> list[str]:
     if origin in (Union, UnionType):
         return [kind for part in get_args(annotation) for kind in _kinds(part)]
     if origin is Annotated:
-        return _kinds(get_args(annotation)[0])
+        kind, *details = get_args(annotation)
+        words = [detail for detail in details if isinstance(detail, str)]  # what a text must be like
+        return words or _kinds(kind)
     if origin is Literal:
         *names, last = get_args(annotation)
         return [f"{', '.join(names)} or {last}" if names else str(last)]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from streamer.pictures import UInt8
+from tests.fake_camera import FakeCameras, built_library
 
 # As the product does (models.py), before any test imports torch: waiting threads that spin make nets crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -50,3 +51,22 @@ def astronaut() -> UInt8:
 @pytest.fixture(scope="session")
 def hopper() -> UInt8:
     return packaged_picture("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")
+
+
+@pytest.fixture(scope="session")
+def fake_camera_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built_library(tmp_path_factory.mktemp("fake_camera"))
+
+
+@pytest.fixture
+def hidden_cameras(fake_camera_library: Path, tmp_path: Path) -> FakeCameras:
+    """Cameras that a process sees which is given their environment."""
+    return FakeCameras(tmp_path / "cameras", fake_camera_library)
+
+
+@pytest.fixture
+def cameras(hidden_cameras: FakeCameras, monkeypatch: pytest.MonkeyPatch) -> FakeCameras:
+    """Cameras that every process sees which is started from now on, though not this one."""
+    for name, value in hidden_cameras.environment.items():
+        monkeypatch.setenv(name, value)
+    return hidden_cameras

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from streamer.recognition.import_journal import JOURNAL_NAME, ImportJournal
 from streamer.recognition.photo_reader import PhotoFace, RefusedError
 from streamer.sources.synthetic import Actor, Scene
 from tests.drawn import photos_of, write_video
+from tests.fake_camera import FakeCameras, moving_face
 from tests.recorded import Shown, frame_result, unit, write_results
 from tests.variants import COLLINS, HOPPER, variant, write_variants
 
@@ -136,11 +138,24 @@ class TestImport:
 
     def test_a_camera_that_is_not_there_is_told_in_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert people("add", "Ana", "--camera", 97) == 3
-        assert (
-            capsys.readouterr().err.splitlines()[-1].startswith("streamer: error: the camera 97 gave no picture; check")
-        )
+        (line,) = capsys.readouterr().err.splitlines()[1:]
+        assert line.startswith("streamer: error: there is no camera /dev/video97; streamer live --list")
         assert not GALLERY.exists()
         assert people("add", "Ana", "--camera", -1) == 2
+
+    @pytest.mark.timeout(60)
+    def test_a_camera_gives_a_few_different_views_until_it_is_unplugged(
+        self, cameras: FakeCameras, hopper: UInt8, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        camera = cameras.add()
+        camera.show(moving_face(hopper, 640, 480))
+        unplugging = threading.Timer(3.0, camera.tell, ["unplug"])
+        unplugging.start()
+        assert people("add", "Grace", "--camera", "/dev/video0", "--accept-doubtful") == 0
+        unplugging.join()
+        sources = load_gallery(GALLERY).person("Grace").sources
+        assert 1 <= len(sources) <= 7
+        assert all(source.startswith("camera video0 #") for source in sources)
 
 
 class TestVideo:

@@ -98,9 +98,11 @@ def add_person(
         typer.Argument(metavar="[PHOTO|DIR|VIDEO]...", help="Photos, folders of them, and videos of them."),
     ] = None,
     camera: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            "--camera", metavar="NUMBER", min=0, help="Look at the person in front of a camera for ten seconds."
+            "--camera",
+            metavar="NUMBER|PATH",
+            help="Look for ten seconds at the person in front of a camera: 0, or a path such as /dev/video0.",
         ),
     ] = None,
     start: Annotated[

@@ -7,20 +7,22 @@ end watches the age of its pictures and replaces it. Streams from a network are 
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from streamer.errors import SourceOpenError, UsageError, printable
+from streamer.errors import SourceLostError, SourceOpenError, printable
 from streamer.pictures import I420Picture, planes_of
 from streamer.sources.camera_clock import TIME_BASE, CaptureClock
 from streamer.sources.camera_link import Kind, Reason, Record
-from streamer.sources.camera_mode import CameraMode
+from streamer.sources.camera_mode import CameraMode, camera_address
 from streamer.sources.camera_process import CaptureProcess
-from streamer.sources.camera_words import refusal, trouble
+from streamer.sources.camera_words import NO_PICTURE, refusal, trouble
 from streamer.types import Frame, SourceInfo, SourceState, SourceStatus
 
 _FALLBACK_FPS = 30.0
@@ -42,6 +44,7 @@ class CameraSource:
         source_id: Unique in a run; None: the camera's path or number.
         stall_seconds: After so long without a picture the capture process is replaced.
         open_timeout_seconds: How long to wait for the first picture.
+        give_up_seconds: How long to wait for a lost camera; None: for ever.
 
     Raises SourceOpenError, in one line that says what to do, and UsageError where no camera can be called so.
     """
@@ -54,11 +57,13 @@ class CameraSource:
         source_id: str | None = None,
         stall_seconds: float = 2.0,
         open_timeout_seconds: float = 10.0,
+        give_up_seconds: float | None = None,
     ) -> None:
         self._camera = camera_address(camera)
         self._asked, self._name, self._granted = asked, "", asked
         self._source_id = source_id if source_id is not None else self._camera
         self._stall_seconds, self._open_timeout_seconds = stall_seconds, open_timeout_seconds
+        self._give_up_seconds = math.inf if give_up_seconds is None else give_up_seconds
         self._status = SourceStatus(SourceState.INITIALISING)
         self._clock = CaptureClock()
         self._base = 0  # index of the running capture process's first picture
@@ -73,7 +78,11 @@ class CameraSource:
         self._waker, self._wake_end = socket.socketpair()
         with contextlib.ExitStack() as on_error:
             on_error.callback(self.close)
-            self._held = self._first_frame(self._begin())
+            try:
+                capture = self._begin()
+            except OSError as error:
+                raise SourceOpenError(f"no process to read the camera with can be started: {error}") from error
+            self._held = self._first_frame(capture)
             self._info = self._describe(self._held)
             self._status = SourceStatus(SourceState.RUNNING, self._granted_text(self._held))
             on_error.pop_all()
@@ -82,6 +91,11 @@ class CameraSource:
     def info(self) -> SourceInfo:
         """What was known with the first picture; later ones may be of another size."""
         return self._info
+
+    @property
+    def granted(self) -> CameraMode:
+        """What the camera granted of what was asked."""
+        return self._granted
 
     @property
     def skipped(self) -> int:
@@ -94,7 +108,10 @@ class CameraSource:
         return self._status
 
     def read(self) -> Frame | None:
-        """Return the newest picture, waiting for one that was not returned before; None once it is closed."""
+        """Return the newest picture, waiting for one that was not returned before; None once it is closed.
+
+        Raises SourceLostError where it is lost and was not to be waited for any longer; it may be read again.
+        """
         with self._reading:
             try:
                 frame = self._next_frame()
@@ -132,13 +149,18 @@ class CameraSource:
                 self._held = None
                 return self._delivered(frame)
             now = time.monotonic()
-            deadline = max(self._deadline, entered + _HEARING_SECONDS)
+            deadline = max(self._deadline, entered + min(_HEARING_SECONDS, self._stall_seconds))
+            give_up_at = max(self._heard_at + self._give_up_seconds, entered + _HEARING_SECONDS)
+            if now >= give_up_at:
+                raise SourceLostError(f"the camera {printable(self._camera)} is lost: {self._trouble or NO_PICTURE}")
             if self._capture.has_ended:
-                self._replace(self._capture, "its capture process ended")
-            elif now >= deadline:
-                self._replace(self._capture, f"no picture for {now - self._heard_at:.1f} s")
+                self._trouble = "its capture process ended"
+                self._replace(self._capture, self._next_delay())
+            elif now >= deadline:  # which is delay enough
+                self._trouble = f"{NO_PICTURE} for {now - self._heard_at:.1f} s"
+                self._replace(self._capture, 0.0)
             else:
-                self._capture.wait(deadline - now)
+                self._capture.wait(min(deadline, give_up_at) - now)
         return None
 
     def _newest(self, capture: CaptureProcess) -> Frame | None:
@@ -190,8 +212,7 @@ class CameraSource:
         return frame
 
     def _granted_text(self, frame: Frame) -> str:
-        size = (frame.picture.width, frame.picture.height)
-        granted = CameraMode(size, self._granted.fps, self._granted.pixel_format)
+        granted = replace(self._granted, size=(frame.picture.width, frame.picture.height))
         return str(granted) if self._asked.is_granted_by(granted) else f"{granted} (asked for {self._asked})"
 
     def _set_status(self, state: SourceState) -> None:
@@ -206,16 +227,20 @@ class CameraSource:
         capture = self._capture = CaptureProcess(self._camera, self._asked, self._waker)
         return capture
 
-    def _replace(self, capture: CaptureProcess, trouble: str) -> None:
-        """Start another capture process in place of one that hangs or ended; ever later while that does not help."""
-        self._trouble = trouble
-        self._set_status(SourceState.RECONNECTING)
-        capture.kill()
+    def _next_delay(self) -> float:
+        """Return how long to wait before the next capture process: ever longer while each ends at once."""
         delay = self._restart_seconds
         self._restart_seconds = min(max(2 * delay, _FIRST_RESTART_SECONDS), _LONGEST_RESTART_SECONDS)
-        self._pause(delay * random.uniform(0.8, 1.2))  # noqa: S311  so that several cameras do not start in step
+        return delay * random.uniform(0.8, 1.2)  # noqa: S311  so that several cameras do not start in step
+
+    def _replace(self, capture: CaptureProcess, delay: float) -> None:
+        """Start another capture process in place of one that hangs or ended."""
+        self._set_status(SourceState.RECONNECTING)
+        capture.kill()
+        self._pause(delay)
         if not self._is_closed:
-            self._begin()
+            with contextlib.suppress(OSError):  # no room for a process now; the ended one is replaced later, then
+                self._begin()
 
     def _pause(self, seconds: float) -> None:
         """Let time pass, unless it is closed meanwhile."""
@@ -243,13 +268,3 @@ class CameraSource:
             is_live=True,
             time_base=TIME_BASE,
         )
-
-
-def camera_address(camera: int | str | Path) -> str:
-    """Return a camera's path on Linux, its number or path elsewhere. Raises UsageError where none is called so."""
-    text = str(camera).strip()
-    if text.isascii() and text.isdecimal() and int(text) < 1000:
-        return f"/dev/video{int(text)}" if sys.platform == "linux" else str(int(text))
-    if not text or text.startswith("-") or not text.isprintable() or "://" in text:
-        raise UsageError(f"{printable(text) or 'nothing'} is no camera; give a number, as in 0, or a path: /dev/video0")
-    return text

@@ -28,10 +28,12 @@ import cv2
 import numpy as np
 
 from streamer.errors import UsageError
-from streamer.pictures import UInt8, planes_of
-from streamer.sources.camera_link import Kind, Reason, Record, RingWriter, Sender, SharedMemory
+from streamer.pictures import UInt8
+from streamer.sources.camera_link import Kind, Reason, Record, Sender
 from streamer.sources.camera_mode import CameraMode, parsed_size
-from streamer.sources.camera_v4l2 import CameraUnusableError, camera_name, is_busy, opened
+from streamer.sources.camera_planes import lay_bgr, lay_yuyv
+from streamer.sources.camera_ring import RingWriter, SharedMemory
+from streamer.sources.camera_v4l2 import CameraUnusableError, camera_name, is_busy, offered_modes, opened, with_format
 
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.3, 1.0
 # A driver's time stamp that lies further back than this, or ahead, is not of this clock.
@@ -90,26 +92,30 @@ class Capture:
     def _read_while_it_lasts(self) -> Reason:
         """Open the camera and pass its pictures on; return why there are no more."""
         try:
-            name = self._checked_name()
+            name, asked = self._name_and_mode()
         except CameraUnusableError as unusable:
             return unusable.reason
         capture = _opened_capture(self._camera)
         try:
             if not capture.isOpened():
-                return self._reason_of_failure()
-            granted = _ask(capture, self._asked)
+                return self._reason_of_failure() if sys.platform == "linux" else Reason.ABSENT
+            granted = _ask(capture, asked)
             self._sender.tell(_opened_record(name, granted))
-            while (picture := _read(capture)) is not None:
-                self._pass_on(picture, _captured_ns(capture))
+            while capture.grab():
+                captured_ns = _captured_ns(capture)
+                picture = _retrieved(capture)
+                if picture is not None:  # some cameras spoil a JPEG now and then
+                    self._pass_on(picture, captured_ns)
         finally:
             capture.release()
         return self._reason_of_failure()
 
-    def _checked_name(self) -> str:
+    def _name_and_mode(self) -> tuple[str, CameraMode]:
+        """Return the camera's name and what to ask of it. Raises CameraUnusableError."""
         if sys.platform != "linux":
-            return f"camera {self._camera}"
+            return f"camera {self._camera}", self._asked
         with opened(self._camera) as descriptor:
-            return camera_name(descriptor)
+            return camera_name(descriptor), with_format(self._asked, offered_modes(descriptor))
 
     def _reason_of_failure(self) -> Reason:
         """Say why OpenCV got no picture, which it does not tell."""
@@ -124,7 +130,8 @@ class Capture:
 
     def _pass_on(self, picture: UInt8, captured_ns: int) -> None:
         height, width = picture.shape[:2]
-        lay_planes(picture, self._ring.claim(width, height))
+        lay = lay_yuyv if picture.shape[2] == 2 else lay_bgr
+        lay(picture, self._ring.claim(width, height))
         self._sequence += 1
         self._sender.offer(self._ring.publish(self._sequence, captured_ns, width, height))
 
@@ -149,8 +156,9 @@ def _ask(capture: cv2.VideoCapture, asked: CameraMode) -> CameraMode:
         capture.set(cv2.CAP_PROP_FPS, asked.fps)
     code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFF_FFFF
     pixel_format = code.to_bytes(4, "little").decode("ascii", "replace")
-    if sys.platform == "linux" and pixel_format == "YUYV":
-        # Its planes are at hand: half the work of going through BGR, and all of the colour.
+    if sys.platform == "linux" and pixel_format in ("YUYV", "MJPG"):
+        # YUYV's planes are at hand: half the work of going through BGR, and all of the colour. Of a JPEG that cannot be
+        # decoded OpenCV gives what lies in memory, without a word.
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
     size = (max(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), 1), max(int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), 1))
     fps = capture.get(cv2.CAP_PROP_FPS)
@@ -163,10 +171,12 @@ def _opened_record(name: str, granted: CameraMode) -> Record:
     return Record(Kind.OPENED, width=width, height=height, fps=fps, pixel_format=pixel_format, text=name)
 
 
-def _read(capture: cv2.VideoCapture) -> UInt8 | None:
-    """Return the next picture, (H, W, 3) BGR or (H, W, 2) YUYV uint8; None: there is none."""
+def _retrieved(capture: cv2.VideoCapture) -> UInt8 | None:
+    """Return the picture that was grabbed, (H, W, 3) BGR or (H, W, 2) YUYV uint8; None: it cannot be decoded."""
     try:
-        is_read, picture = capture.read()
+        is_read, raw = capture.retrieve()
+        # One line is the bytes of a JPEG.
+        picture = cv2.imdecode(raw, cv2.IMREAD_COLOR) if is_read and raw.shape[0] == 1 else raw
     except cv2.error:
         return None
     if not is_read or picture is None or picture.ndim != 3 or picture.shape[2] not in (2, 3) or 0 in picture.shape:
@@ -181,30 +191,6 @@ def _captured_ns(capture: cv2.VideoCapture) -> int:
         return now
     stamp = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
     return stamp if now - _OLDEST_PICTURE_SECONDS * 1e9 <= stamp <= now else now
-
-
-def lay_planes(picture: UInt8, packed: UInt8) -> None:
-    """Convert a picture to BT.601 planes.
-
-    Args:
-        picture: (H, W, 3) uint8 BGR, or (H, W, 2) uint8 YUYV.
-        packed: (3h/2, w) uint8, sides made even, is filled: y, u and v; odd sides repeat their last line.
-    """
-    height, width = picture.shape[:2]
-    y, u, v = planes_of(packed)
-    if picture.shape[2] == 3:
-        if (height, width) != y.shape:
-            border = (0, y.shape[0] - height, 0, y.shape[1] - width)
-            picture = np.asarray(cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE), np.uint8)
-        cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420, dst=packed)
-        return
-    y[:height] = picture[..., 0]
-    y[height:] = picture[-1:, :, 0]
-    # Two pixels of a row share their colour already: average the rows two by two.
-    chroma = picture[..., 1]
-    below = chroma[1::2] if height % 2 == 0 else np.concatenate([chroma[1::2], chroma[-1:]])
-    halved = cv2.addWeighted(np.ascontiguousarray(chroma[::2]), 0.5, np.ascontiguousarray(below), 0.5, 0.0)
-    u[:], v[:] = halved[:, ::2], halved[:, 1::2]
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,9 +1,11 @@
-"""What a camera may be asked for, and what it granted."""
+"""What a camera is called, what it may be asked for, and what it granted."""
 
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from streamer.errors import UsageError, printable
 
@@ -59,3 +61,13 @@ def parsed_size(text: str) -> tuple[int, int]:
     if found is None:
         raise ValueError(f"a size is written as 640x480, not {printable(text)}")
     return int(found[1]), int(found[2])
+
+
+def camera_address(camera: int | str | Path) -> str:
+    """Return a camera's path on Linux, its number or path elsewhere. Raises UsageError where none is called so."""
+    text = str(camera).strip()
+    if text.isascii() and text.isdecimal() and int(text) < 1000:
+        return f"/dev/video{int(text)}" if sys.platform == "linux" else str(int(text))
+    if not text or text.startswith("-") or not text.isprintable() or "://" in text:
+        raise UsageError(f"{printable(text) or 'nothing'} is no camera; give a number, as in 0, or a path: /dev/video0")
+    return text

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamer.pictures import UInt8
-from streamer.sources.camera_link import RECORD_BYTES, Record, RingReader, SharedMemory, records_in
+from streamer.sources.camera_link import RECORD_BYTES, Record, records_in
 from streamer.sources.camera_mode import CameraMode
+from streamer.sources.camera_ring import RingReader, SharedMemory
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _LEAVING_SECONDS = 0.6  # what a sound driver takes at most to let go of a camera
@@ -53,6 +54,8 @@ class CaptureProcess:
 
     def receive(self) -> Iterator[Record]:
         """Yield the records that have come."""
+        if self._has_ended:
+            return
         try:
             while more := self._wire.recv(256 * RECORD_BYTES):
                 self._received += more
@@ -82,6 +85,7 @@ class CaptureProcess:
 
     def kill(self) -> None:
         """End a process whose driver hangs."""
+        self._has_ended = True
         self._let_go()
         self._process.kill()
         # A driver that hangs inside the kernel keeps even a killed process; it ends when the driver lets it.

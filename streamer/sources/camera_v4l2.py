@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamer.sources.camera_link import Reason
+from streamer.sources.camera_mode import CameraMode
 
 _CAPTURE = 1  # V4L2_BUF_TYPE_VIDEO_CAPTURE, and V4L2_MEMORY_MMAP
 _CAPTURE_MULTI_PLANAR = 9
@@ -22,6 +23,7 @@ _DISCRETE = 1
 # struct v4l2_format holds pointers in one of its variants, so its size and padding are the machine's.
 _FORMAT_PADDING = struct.calcsize("P") - 4
 _FORMAT_BYTES = 204 + _FORMAT_PADDING
+_USUAL_SIZE, _USUAL_FPS = (640, 480), 25.0
 _MOST_ENTRIES = 256  # of one list; a driver that never says EINVAL must not hold us
 
 
@@ -72,7 +74,7 @@ def reason_of(error: OSError) -> Reason:
         return Reason.FORBIDDEN
     if error.errno == errno.EBUSY:
         return Reason.BUSY
-    if error.errno in (errno.ENOTTY, errno.EINVAL):
+    if error.errno in (errno.ENOTTY, errno.EINVAL, errno.EISDIR):
         return Reason.NOT_A_CAMERA
     return Reason.ABSENT
 
@@ -144,6 +146,19 @@ def offered_modes(descriptor: int) -> tuple[OfferedMode, ...]:
         for mode in _sizes(descriptor, pixel_format)
     ]
     return tuple(modes) or _current(descriptor)
+
+
+def with_format(asked: CameraMode, offered: Sequence[OfferedMode]) -> CameraMode:
+    """Ask for MJPG where large pictures come faster so: over USB 2, plain ones of 1280 × 720 come at 10 fps."""
+    if asked.pixel_format is not None:
+        return asked
+    size = asked.size or _USUAL_SIZE
+    fastest = {mode.pixel_format: max(mode.rates, default=0.0) for mode in offered if mode.size == size}
+    compressed = fastest.pop("MJPG", 0.0)
+    plain = max(fastest.values(), default=0.0)
+    if plain >= min(asked.fps or _USUAL_FPS, compressed):
+        return asked
+    return replace(asked, pixel_format="MJPG")
 
 
 def _text(pixel_format: int) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from streamer.sources.camera_link import Reason
 
 LIST = "streamer live --list"
+NO_PICTURE = "it gives no picture"
 
 _TROUBLES = {
-    Reason.NONE: "it gives no picture",
+    Reason.NONE: NO_PICTURE,
     Reason.ABSENT: "it is unplugged",
     Reason.FORBIDDEN: "there is no permission to use it",
     Reason.BUSY: "another program uses it",
     Reason.NOT_A_CAMERA: "it is no camera",
-    Reason.NO_PICTURE: "it gives no picture",
+    Reason.NO_PICTURE: NO_PICTURE,
 }
 
 
