@@ -1,0 +1,193 @@
+"""Publishes the annotated picture on an RTSP server: H.264 without delay, over TCP.
+
+The server may be absent, die, or stop reading at any time: `write` never waits for it for longer than a moment, leaves
+pictures out while it cannot take them, and connects again. What it takes to know that in time is in
+rtsp_publication.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from dataclasses import dataclass
+
+import av
+
+from streamer.addresses import Address
+from streamer.canvas import Canvas
+from streamer.errors import SinkError, UsageError
+from streamer.interrupts import BackOff
+from streamer.sinks.encoders import Encoding, choose_encoder
+from streamer.sinks.rtp import RtpStream
+from streamer.sinks.rtsp_publication import Publication, PublicationError
+from streamer.types import Ending, FrameResult, SourceInfo
+
+_LOG = logging.getLogger(__name__)
+
+_PORT = 554
+_FIRST_WAIT_SECONDS, _MOST_WAIT_SECONDS = 0.2, 2.0
+# How long one picture may keep its thread waiting for the network.
+_MOMENT_SECONDS = 0.05
+_DEFAULT_ENCODING = Encoding()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStatus:
+    """How publishing stands.
+
+    Attributes:
+        is_connected: The server takes pictures.
+        since: Monotonic seconds at which that began to be so.
+        sent: Pictures so far that were handed to the connection.
+        not_sent: Pictures so far that were left out, since the server was away or too slow.
+        detail: Why it is not connected; empty while it is.
+    """
+
+    is_connected: bool
+    since: float
+    sent: int
+    not_sent: int
+    detail: str
+
+
+class RtspSink:
+    """Publishes drawn frames by RTSP, for as long as the run lasts; network trouble never ends it.
+
+    A picture of another size begins a new session, in that size. One thread uses it; `status` and `problem` may be
+    asked from any.
+
+    Args:
+        address: rtsp://…, where the server takes published streams; its credentials appear nowhere.
+        encoding: How pictures are encoded, and by what.
+
+    Raises:
+        UsageError: The address is not RTSP's, or names no host.
+    """
+
+    needs_canvas = True
+
+    def __init__(self, address: Address, *, encoding: Encoding = _DEFAULT_ENCODING) -> None:
+        if address.scheme != "rtsp":
+            raise UsageError(f"{address} is not an address to publish at: it must begin with rtsp://")
+        self._address, self._encoding = address, encoding
+        self._info: SourceInfo | None = None
+        self._stream: RtpStream | None = None
+        self._publication: Publication | None = None
+        self._held: list[bytes] = []  # packets of the pictures encoded before the server was ready
+        self._back_off = BackOff(_FIRST_WAIT_SECONDS, _MOST_WAIT_SECONDS)
+        self._next_attempt_at = 0.0
+        self._attempts = self._sent = self._not_sent = 0
+        self._is_connected, self._since, self._detail = False, time.monotonic(), "connecting"
+
+    @property
+    def status(self) -> PublishStatus:
+        """How publishing stands now."""
+        return PublishStatus(self._is_connected, self._since, self._sent, self._not_sent, self._detail)
+
+    @property
+    def problem(self) -> str | None:
+        """What users should know: why nothing is published and since when; None: it is."""
+        if self._is_connected:
+            return None
+        seconds = time.monotonic() - self._since
+        return f"{self._address}: {self._detail}; nothing sent for {seconds:.0f} s ({self._not_sent} pictures lost)"
+
+    def open(self, info: SourceInfo) -> None:
+        """Try the encoder; the server need not be there yet. Raises SinkError."""
+        self._info = info
+        choose_encoder(self._encoding, ((info.width + 1) // 2 * 2, (info.height + 1) // 2 * 2))
+        self._since = time.monotonic()
+
+    def write(self, result: FrameResult, canvas: Canvas | None) -> None:
+        """Publish one drawn frame, or leave it out and count it. Raises SinkError where it cannot be encoded."""
+        if self._info is None:
+            raise SinkError(f"cannot publish at {self._address}: it is not open")
+        if canvas is None:
+            raise ValueError("an RTSP sink needs the canvas")
+        if self._stream is not None and self._stream.size != (canvas.width, canvas.height):
+            self._disconnect()
+            self._next_attempt_at = 0.0
+        try:
+            is_sent = self._publish(self._info, result.frame.pts_seconds, canvas)
+        except PublicationError as error:
+            self._lose(str(error))
+            is_sent = False
+        except (av.FFmpegError, OSError) as error:
+            raise SinkError(f"cannot encode for {self._address}: {getattr(error, 'strerror', error)}") from error
+        self._sent += is_sent
+        self._not_sent += not is_sent
+
+    def close(self, ending: Ending) -> None:  # noqa: ARG002  the server is not told how a run ended
+        """Take leave of the server, within a moment, whatever it does."""
+        self._disconnect()
+        self._is_connected, self._detail = False, "closed"
+
+    def _publish(self, info: SourceInfo, pts_seconds: float, canvas: Canvas) -> bool:
+        """Do what can be done in a moment; return whether the picture was taken."""
+        if self._publication is None:
+            if time.monotonic() < self._next_attempt_at:
+                return False
+            self._publication = self._connect()
+        publication = self._publication
+        publication.advance(_MOMENT_SECONDS)
+        if publication.is_recording and not self._is_connected:
+            self._note_connected()
+        if not publication.is_connected or publication.is_announcing or publication.unsent_bytes:
+            return False
+        return self._encode(publication, info, pts_seconds, canvas)
+
+    def _encode(self, publication: Publication, info: SourceInfo, pts_seconds: float, canvas: Canvas) -> bool:
+        if self._stream is None:
+            self._stream = RtpStream(info, canvas, self._encoding)
+        packets = self._stream.add(pts_seconds, canvas)
+        if publication.is_recording:
+            publication.send(packets)
+        else:
+            # What is announced is known only once a picture has been encoded.
+            self._held += packets
+            description = self._stream.session_description("streamer")
+            if description is not None:
+                publication.announce(description)
+        publication.advance(_MOMENT_SECONDS)
+        if publication.is_recording and not self._is_connected:
+            self._note_connected()
+        return True
+
+    def _connect(self) -> Publication:
+        try:
+            found = socket.getaddrinfo(self._address.host, self._address.port or _PORT, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            found = []
+        if not found:
+            raise PublicationError(f"the host {self._address.host} is not known (DNS)")
+        family, _, _, _, numbers = found[self._attempts % len(found)]
+        self._attempts += 1
+        return Publication(self._address, (family, numbers))
+
+    def _note_connected(self) -> None:
+        assert self._publication is not None
+        self._publication.send(self._held)
+        self._held = []
+        self._back_off.succeeded()
+        self._is_connected, self._since, self._detail = True, time.monotonic(), ""
+        _LOG.info("publishing at %s", self._address)
+
+    def _lose(self, fault: str) -> None:
+        if self._is_connected or self._detail != fault:
+            _LOG.warning("not publishing at %s: %s; trying again", self._address, fault)
+        if self._is_connected:
+            self._is_connected, self._since = False, time.monotonic()
+        self._detail = fault
+        self._disconnect()
+        self._next_attempt_at = time.monotonic() + self._back_off.next_seconds()
+
+    def _disconnect(self) -> None:
+        publication, self._publication = self._publication, None
+        stream, self._stream = self._stream, None
+        self._held = []
+        last = stream.close() if stream is not None else []
+        if publication is not None:
+            if publication.is_recording:
+                publication.send(last)
+            publication.close()
