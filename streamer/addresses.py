@@ -104,6 +104,9 @@ class Address:
     def __repr__(self) -> str:
         return f"Address({self._shown!r})"
 
+    def __reduce__(self) -> str:
+        raise TypeError("an address is not written out: its credentials would be")
+
     def reveal(self) -> str:
         """Return the whole URL, credentials and all: for whoever connects, and for nobody's eyes."""
         return self._url
@@ -143,12 +146,20 @@ def _looked_up(kind: str, where: str, environment: Mapping[str, str]) -> str:
         if secret is None:
             raise UsageError(f"the address refers to {what}, and there is no such environment variable; set it")
     else:
-        try:
-            with Path(where).expanduser().open(encoding="utf-8") as file:
-                secret = file.read(_MOST_SECRET_CHARACTERS).partition("\n")[0]
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not a text"
-            raise UsageError(f"the address refers to {what}, which cannot be read: {reason}") from None
+        secret, problem = _first_line(where)
+        if problem:
+            raise UsageError(f"the address refers to {what}, which cannot be read: {problem}")
     if not secret.strip():
         raise UsageError(f"the address refers to {what}, which is empty")
     return secret.strip()
+
+
+def _first_line(path: str) -> tuple[str, str]:
+    """Return a file's first line, or why it cannot be read: not as an error, whose context could hold what was read."""
+    try:
+        with Path(path).expanduser().open(encoding="utf-8") as file:
+            return file.read(_MOST_SECRET_CHARACTERS).partition("\n")[0], ""
+    except OSError as error:
+        return "", error.strerror or "it is not a file"
+    except (ValueError, RuntimeError):
+        return "", "it is not a text"

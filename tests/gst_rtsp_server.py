@@ -78,9 +78,8 @@ def guard(server: Any, factories: list[Any], login: str) -> None:
     auth.add_digest(user, password, token)
     server.set_auth(auth)
     for factory in factories:
-        factory.add_role_from_structure(
-            Gst.Structure.new_from_string("known, media.factory.access=true, media.factory.construct=true")[0]
-        )
+        may_all = "known, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
+        factory.add_role_from_structure(Gst.Structure.new_from_string(may_all))
 
 
 def main(port: str, video: str, pushes: str, recording: str = "", login: str = "") -> None:

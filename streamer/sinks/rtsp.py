@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 _PORT = 554
 _FIRST_WAIT_SECONDS, _MOST_WAIT_SECONDS = 0.2, 2.0
 # How long one picture may keep its thread waiting for the network.
-_MOMENT_SECONDS = 0.05
+_MOMENT_SECONDS = 0.02
 _DEFAULT_ENCODING = Encoding()
 
 
@@ -74,7 +74,9 @@ class RtspSink:
         self._info: SourceInfo | None = None
         self._stream: RtpStream | None = None
         self._publication: Publication | None = None
-        self._held: list[bytes] = []  # packets of the pictures encoded before the server was ready
+        # Packets of the pictures encoded before the server was ready, and how many pictures.
+        self._held: list[bytes] = []
+        self._held_pictures = 0
         self._back_off = BackOff(_FIRST_WAIT_SECONDS, _MOST_WAIT_SECONDS)
         self._next_attempt_at = 0.0
         self._attempts = self._sent = self._not_sent = 0
@@ -110,13 +112,13 @@ class RtspSink:
             self._next_attempt_at = 0.0
         try:
             is_sent = self._publish(self._info, result.frame.pts_seconds, canvas)
+            self._sent += is_sent
+            self._not_sent += not is_sent
         except PublicationError as error:
             self._lose(str(error))
-            is_sent = False
+            self._not_sent += 1
         except (av.FFmpegError, OSError) as error:
             raise SinkError(f"cannot encode for {self._address}: {getattr(error, 'strerror', error)}") from error
-        self._sent += is_sent
-        self._not_sent += not is_sent
 
     def close(self, ending: Ending) -> None:  # noqa: ARG002  the server is not told how a run ended
         """Take leave of the server, within a moment, whatever it does."""
@@ -146,6 +148,7 @@ class RtspSink:
         else:
             # What is announced is known only once a picture has been encoded.
             self._held += packets
+            self._held_pictures += 1
             description = self._stream.session_description("streamer")
             if description is not None:
                 publication.announce(description)
@@ -168,7 +171,7 @@ class RtspSink:
     def _note_connected(self) -> None:
         assert self._publication is not None
         self._publication.send(self._held)
-        self._held = []
+        self._held, self._held_pictures = [], 0
         self._back_off.succeeded()
         self._is_connected, self._since, self._detail = True, time.monotonic(), ""
         _LOG.info("publishing at %s", self._address)
@@ -185,7 +188,9 @@ class RtspSink:
     def _disconnect(self) -> None:
         publication, self._publication = self._publication, None
         stream, self._stream = self._stream, None
-        self._held = []
+        self._sent -= self._held_pictures
+        self._not_sent += self._held_pictures
+        self._held, self._held_pictures = [], 0
         last = stream.close() if stream is not None else []
         if publication is not None:
             if publication.is_recording:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
+import re
+import selectors
 import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -21,7 +22,6 @@ from streamer.sinks.rtp import is_control
 from streamer.sinks.rtsp_login import Login
 from streamer.sinks.rtsp_wire import Message, Reader, WireError, answer, interleaved, request
 
-_PORT = 554
 # For each step of connecting; a host that drops packets answers never.
 _STEP_SECONDS = 5.0
 # How often the server is asked for a sign of life, and how long it may take: 4.5 s until a stopped one is noticed.
@@ -31,6 +31,7 @@ _SLOW_ANSWER_SECONDS, _STALLED_SECONDS = 10.0, 4.0
 # Small, so that what is old is not in the kernel's buffers but dropped here, where it is counted.
 _SEND_BUFFER_BYTES = 1 << 17
 _FAREWELL_SECONDS = 0.3
+_CHANNELS = re.compile(r"interleaved=(\d{1,2})-(\d{1,2})\b")
 
 
 class PublicationError(StreamerError):
@@ -57,10 +58,12 @@ class Publication:
         self._challenges: list[str] = []
         self._reader, self._unsent = Reader(), bytearray()
         self._session, self._sequence = "", 0
+        self._channels = (0, 1)  # of RTP and RTCP
         self._handshake: Generator[bytes, Message, None] | None = None
         self.is_recording = False
         self._is_connected = False
         self._moved_at = self._heard_at = self._asked_at = time.monotonic()
+        self._is_sign_awaited = False
         self._socket = socket.socket(socket_address[0], socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,7 +96,7 @@ class Publication:
     def send(self, packets: Sequence[bytes]) -> None:
         """Queue packets of RTP and RTCP up."""
         for packet in packets:
-            self._queue(interleaved(1 if is_control(packet) else 0, packet))
+            self._queue(interleaved(self._channels[is_control(packet)], packet))
 
     def advance(self, seconds: float) -> None:
         """Send and receive, for so long at most while something is to be sent or an answer is awaited."""
@@ -126,15 +129,19 @@ class Publication:
 
     def _exchange(self, seconds: float) -> None:
         """Wait until something can be done, for so long at most, and do it."""
-        wants_to_write = [self._socket] if self._unsent or not self._is_connected else []
+        wanted = selectors.EVENT_READ
+        if self._unsent or not self._is_connected:
+            wanted |= selectors.EVENT_WRITE
         try:
-            readable, writable, failed = select.select([self._socket], wants_to_write, wants_to_write, seconds)
-            if not self._is_connected and (writable or failed):
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._socket, wanted)
+                ready = sum(events for _, events in selector.select(seconds))
+            if not self._is_connected and ready:
                 self._note_connected()
-            if writable and self._unsent:
+            if ready & selectors.EVENT_WRITE and self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
                 self._moved_at = time.monotonic()
-            if readable and self._is_connected:
+            if ready & selectors.EVENT_READ:
                 self._receive()
         except BlockingIOError:
             pass
@@ -154,7 +161,7 @@ class Publication:
         received = self._socket.recv(1 << 16)
         if not received:
             raise PublicationError("the server closed the connection")
-        self._heard_at = time.monotonic()
+        self._heard_at, self._is_sign_awaited = time.monotonic(), False
         for message in self._reader.take(received):
             if message.status is None:
                 self._queue(answer(message))
@@ -177,12 +184,11 @@ class Publication:
             return
         if self._unsent and now - self._moved_at > _STALLED_SECONDS:
             raise PublicationError(f"the server has taken nothing for {_STALLED_SECONDS:g} s")
-        is_asked = self._asked_at > self._heard_at
-        if is_asked and now - self._asked_at > (_SLOW_ANSWER_SECONDS if self._unsent else _ANSWER_SECONDS):
+        if self._is_sign_awaited and now - self._asked_at > (_SLOW_ANSWER_SECONDS if self._unsent else _ANSWER_SECONDS):
             raise PublicationError(f"the server gives no sign of life since {now - self._heard_at:.0f} s")
-        if not is_asked and now - self._asked_at > _ASK_SECONDS:
+        if not self._is_sign_awaited and now - self._asked_at > _ASK_SECONDS:
             self._queue(self._request("OPTIONS", self._uri))
-            self._asked_at = now
+            self._asked_at, self._is_sign_awaited = now, True
 
     def _session_made(self, description: str) -> Generator[bytes, Message, None]:
         """Yield the requests that make the session, and take their answers."""
@@ -191,6 +197,9 @@ class Publication:
         transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"}
         made = yield from self._asked("SETUP", f"{self._uri}/streamid=0", transport)
         self._session = next(iter(made.values("session")), "").partition(";")[0]
+        granted = _CHANNELS.search(" ".join(made.values("transport")))
+        if granted is not None:
+            self._channels = int(granted[1]), int(granted[2])
         yield from self._asked("RECORD", self._uri, {"Range": "npt=0.000-"})
 
     def _asked(

@@ -138,7 +138,9 @@ class StreamConnection:
                     yield packet, arrived_at, arrived_at - asked_at < _WAITED_SECONDS
                 asked_at = time.monotonic()
         except av.FFmpegError as error:
-            failure = reason(error, self._settings.read_timeout_seconds)
+            failure = reason(error)
+            if time.monotonic() - asked_at >= self._settings.read_timeout_seconds:
+                failure = f"nothing came for {self._settings.read_timeout_seconds:g} s"
         except (IndexError, ValueError):  # PyAV, where a stream appears that was not there before
             failure = "its streams have changed"
         self.fault = failure or "the server ended the stream"
@@ -173,10 +175,12 @@ class StreamConnection:
         timeout = (settings.open_timeout_seconds, settings.read_timeout_seconds)
         problem: SourceOpenError | None = None
         container: InputContainer | None = None
+        began_at = time.monotonic()
         try:
             container = av.open(self._address.reveal(), options=options, timeout=timeout, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-            problem = open_error(self._address, error, settings.open_timeout_seconds)
+            is_timed_out = time.monotonic() - began_at >= settings.open_timeout_seconds
+            problem = open_error(self._address, error, settings.open_timeout_seconds if is_timed_out else None)
         if container is None:
             # Outside the handler, whose error holds the password.
             raise problem or SourceOpenError(f"{self._address} cannot be opened")
