@@ -79,13 +79,14 @@ class RtspSink:
         self._held_pictures = 0
         self._back_off = BackOff(_FIRST_WAIT_SECONDS, _MOST_WAIT_SECONDS)
         self._next_attempt_at = 0.0
-        self._attempts = self._sent = self._not_sent = 0
+        self._attempts = self._written = self._sent = 0
         self._is_connected, self._since, self._detail = False, time.monotonic(), "connecting"
 
     @property
     def status(self) -> PublishStatus:
         """How publishing stands now."""
-        return PublishStatus(self._is_connected, self._since, self._sent, self._not_sent, self._detail)
+        not_sent = self._written - self._sent - self._held_pictures
+        return PublishStatus(self._is_connected, self._since, self._sent, not_sent, self._detail)
 
     @property
     def problem(self) -> str | None:
@@ -93,7 +94,9 @@ class RtspSink:
         if self._is_connected:
             return None
         seconds = time.monotonic() - self._since
-        return f"{self._address}: {self._detail}; nothing sent for {seconds:.0f} s ({self._not_sent} pictures lost)"
+        return (
+            f"{self._address}: {self._detail}; nothing sent for {seconds:.0f} s ({self.status.not_sent} pictures lost)"
+        )
 
     def open(self, info: SourceInfo) -> None:
         """Try the encoder; the server need not be there yet. Raises SinkError."""
@@ -107,55 +110,56 @@ class RtspSink:
             raise SinkError(f"cannot publish at {self._address}: it is not open")
         if canvas is None:
             raise ValueError("an RTSP sink needs the canvas")
+        self._written += 1
         if self._stream is not None and self._stream.size != (canvas.width, canvas.height):
-            self._disconnect()
-            self._next_attempt_at = 0.0
+            self._part("the picture's size has changed")
         try:
-            is_sent = self._publish(self._info, result.frame.pts_seconds, canvas)
-            self._sent += is_sent
-            self._not_sent += not is_sent
+            self._publish(self._info, result.frame.pts_seconds, canvas)
         except PublicationError as error:
             self._lose(str(error))
-            self._not_sent += 1
         except (av.FFmpegError, OSError) as error:
             raise SinkError(f"cannot encode for {self._address}: {getattr(error, 'strerror', error)}") from error
 
     def close(self, ending: Ending) -> None:  # noqa: ARG002  the server is not told how a run ended
         """Take leave of the server, within a moment, whatever it does."""
-        self._disconnect()
-        self._is_connected, self._detail = False, "closed"
+        self._part("closed")
 
-    def _publish(self, info: SourceInfo, pts_seconds: float, canvas: Canvas) -> bool:
-        """Do what can be done in a moment; return whether the picture was taken."""
+    def _publish(self, info: SourceInfo, pts_seconds: float, canvas: Canvas) -> None:
+        """Do what can be done in a moment; a picture for which the connection is not ready is left out."""
         if self._publication is None:
             if time.monotonic() < self._next_attempt_at:
-                return False
+                return
             self._publication = self._connect()
         publication = self._publication
+        self._advance(publication)
+        if publication.is_connected and not publication.is_announcing and not publication.unsent_bytes:
+            self._encode(publication, info, pts_seconds, canvas)
+            self._advance(publication)
+
+    def _advance(self, publication: Publication) -> None:
         publication.advance(_MOMENT_SECONDS)
         if publication.is_recording and not self._is_connected:
-            self._note_connected()
-        if not publication.is_connected or publication.is_announcing or publication.unsent_bytes:
-            return False
-        return self._encode(publication, info, pts_seconds, canvas)
+            publication.send(self._held)
+            self._sent += self._held_pictures
+            self._held, self._held_pictures = [], 0
+            self._back_off.succeeded()
+            self._is_connected, self._since, self._detail = True, time.monotonic(), ""
+            _LOG.info("publishing at %s", self._address)
 
-    def _encode(self, publication: Publication, info: SourceInfo, pts_seconds: float, canvas: Canvas) -> bool:
+    def _encode(self, publication: Publication, info: SourceInfo, pts_seconds: float, canvas: Canvas) -> None:
         if self._stream is None:
             self._stream = RtpStream(info, canvas, self._encoding)
         packets = self._stream.add(pts_seconds, canvas)
         if publication.is_recording:
             publication.send(packets)
-        else:
-            # What is announced is known only once a picture has been encoded.
-            self._held += packets
-            self._held_pictures += 1
-            description = self._stream.session_description("streamer")
-            if description is not None:
-                publication.announce(description)
-        publication.advance(_MOMENT_SECONDS)
-        if publication.is_recording and not self._is_connected:
-            self._note_connected()
-        return True
+            self._sent += 1
+            return
+        # What is announced is known only once a picture has been encoded.
+        self._held += packets
+        self._held_pictures += 1
+        description = self._stream.session_description("streamer")
+        if description is not None:
+            publication.announce(description)
 
     def _connect(self) -> Publication:
         try:
@@ -168,28 +172,21 @@ class RtspSink:
         self._attempts += 1
         return Publication(self._address, (family, numbers))
 
-    def _note_connected(self) -> None:
-        assert self._publication is not None
-        self._publication.send(self._held)
-        self._held, self._held_pictures = [], 0
-        self._back_off.succeeded()
-        self._is_connected, self._since, self._detail = True, time.monotonic(), ""
-        _LOG.info("publishing at %s", self._address)
-
     def _lose(self, fault: str) -> None:
         if self._is_connected or self._detail != fault:
             _LOG.warning("not publishing at %s: %s; trying again", self._address, fault)
+        self._part(fault)
+        self._next_attempt_at = time.monotonic() + self._back_off.next_seconds()
+
+    def _part(self, reason: str) -> None:
         if self._is_connected:
             self._is_connected, self._since = False, time.monotonic()
-        self._detail = fault
+        self._detail = reason
         self._disconnect()
-        self._next_attempt_at = time.monotonic() + self._back_off.next_seconds()
 
     def _disconnect(self) -> None:
         publication, self._publication = self._publication, None
         stream, self._stream = self._stream, None
-        self._sent -= self._held_pictures
-        self._not_sent += self._held_pictures
         self._held, self._held_pictures = [], 0
         last = stream.close() if stream is not None else []
         if publication is not None:

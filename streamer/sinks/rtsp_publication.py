@@ -7,7 +7,6 @@ server is asked for a sign of life, so that its silence is noticed whatever the 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -15,6 +14,7 @@ import selectors
 import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 
 from streamer.addresses import Address
 from streamer.errors import StreamerError
@@ -64,14 +64,7 @@ class Publication:
         self._is_connected = False
         self._moved_at = self._heard_at = self._asked_at = time.monotonic()
         self._is_sign_awaited = False
-        self._socket = socket.socket(socket_address[0], socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        code = self._socket.connect_ex(socket_address[1])
-        if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY):
-            self._socket.close()
-            raise PublicationError(_text_of(code))
+        self._socket = _connecting(*socket_address)
 
     @property
     def is_connected(self) -> bool:
@@ -110,7 +103,7 @@ class Publication:
 
     def close(self) -> None:
         """Say farewell, shortly, and close; whatever the server does."""
-        with contextlib.suppress(PublicationError, OSError):
+        with suppress(PublicationError, OSError):
             if self.is_recording:
                 self._queue(self._request("TEARDOWN", self._uri))
                 self.is_recording = False
@@ -223,6 +216,24 @@ class Publication:
         if login is not None:
             own["Authorization"] = login
         return request(method, uri, own | dict(headers or {}), body)
+
+
+def _connecting(family: int, numbers: tuple[object, ...]) -> socket.socket:
+    """Return a socket that begins to connect. Raises PublicationError where that fails at once."""
+    with ExitStack() as on_error:
+        try:
+            connecting = socket.socket(family, socket.SOCK_STREAM)
+            on_error.callback(connecting.close)
+            connecting.setblocking(False)
+            connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            code = connecting.connect_ex(numbers)
+        except OSError as error:
+            code = error.errno or errno.EIO
+        if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+            raise PublicationError(_text_of(code))
+        on_error.pop_all()
+        return connecting
 
 
 def _refusal(method: str, message: Message) -> str:
