@@ -23,7 +23,8 @@ from streamer.errors import UsageError
 # What FFmpeg reads from a network.
 _SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp", "tls", "mms", "mmsh", "mmst")
 _HIDDEN = "***"
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>\S+)")
+# One slash alone is what is left of a URL that was taken for a path.
+_URL = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://|\b(?:{'|'.join(_SCHEMES)}):/)(?P<rest>\S+)", re.IGNORECASE)
 # Names of fields, of a query or otherwise, that hold secrets: `token=`, `X-Amz-Signature=`, `passphrase=`, `user=`.
 _SECRET_FIELD = re.compile(
     r"(?P<name>[\w.-]*(?:passw|passp|pwd|token|secret|key|auth|signature|credential|user|login)[\w.-]*"

@@ -26,6 +26,7 @@ SECRET = "s3cr3t!"
         (f"lost rtsp://bob:{SECRET}@host/live: refused", "lost rtsp://***@host/live: refused"),
         (f"('rtsp://bob:{SECRET}@host/live')", "('rtsp://***@host/live')"),
         (f"rtsp://{SECRET}@host", "rtsp://***@host"),
+        (f"rtsp:/bob:{SECRET}@host/x does not exist", "rtsp:/***@host/x does not exist"),
         (f"rtsp://bob:p@{SECRET}@host/x", "rtsp://***@host/x"),
         (f"rtsp://bob:'{SECRET}\"<@host/x", "rtsp://***@host/x"),
         (f"rtsp://bob:pa/{SECRET}@host/x", "rtsp://***@host/x"),
@@ -144,6 +145,16 @@ def test_neither_does_the_last_resort_print_them(
     assert "Traceback" in written
     assert "rtsp://***@host/x" in written
     assert SECRET not in written
+
+
+@pytest.mark.parametrize("words", [["process"], ["--debug", "process"], ["image"], ["report"]])
+def test_a_stream_in_place_of_a_file_is_refused_in_one_line(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, f"rtsp://bob:{SECRET}@127.0.0.1:1/x"]) == 3
+    written = "".join(capsys.readouterr())
+    assert SECRET not in written
+    assert "rtsp://***@127.0.0.1:1/x is a stream" in written
 
 
 def test_an_address_is_not_passed_on_by_accident() -> None:

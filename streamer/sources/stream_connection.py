@@ -37,7 +37,7 @@ class StreamSettings:
     Attributes:
         transport: What RTSP sends pictures over; UDP may lose some.
         open_timeout_seconds: For each of the two steps of opening: connecting, and finding out what is sent.
-        read_timeout_seconds: Without a packet for so long, the peer is gone; FFmpeg may take twice as long to say so.
+        read_timeout_seconds: Without a packet for so long, the peer is gone.
     """
 
     transport: Transport = "tcp"
@@ -129,6 +129,7 @@ class StreamConnection:
     def _packets(self) -> Iterator[tuple[av.Packet[VideoStream], float, bool]]:
         """Yield packets with when they arrived, and whether they had waited."""
         asked_at = time.monotonic()
+        timeout = self._settings.read_timeout_seconds
         failure = None
         try:
             for packet in self._container.demux(self.stream):
@@ -136,13 +137,15 @@ class StreamConnection:
                 # An empty one only says that the end has come.
                 if packet.size:
                     yield packet, arrived_at, arrived_at - asked_at < _WAITED_SECONDS
+                if arrived_at - asked_at >= timeout:
+                    break  # it has elapsed, and what came is what the parser still held; FFmpeg would wait once more
                 asked_at = time.monotonic()
         except av.FFmpegError as error:
             failure = reason(error)
-            if time.monotonic() - asked_at >= self._settings.read_timeout_seconds:
-                failure = f"nothing came for {self._settings.read_timeout_seconds:g} s"
         except (IndexError, ValueError):  # PyAV, where a stream appears that was not there before
             failure = "its streams have changed"
+        if time.monotonic() - asked_at >= timeout:
+            failure = f"nothing came for {timeout:g} s"
         self.fault = failure or "the server ended the stream"
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[VideoFrame]:
