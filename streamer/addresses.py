@@ -23,7 +23,8 @@ from streamer.errors import UsageError
 # What FFmpeg reads from a network.
 _SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp", "tls", "mms", "mmsh", "mmst")
 _HIDDEN = "***"
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>\S+)")
+# One slash alone is what is left of a URL that was taken for a path.
+_URL = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://|\b(?:{'|'.join(_SCHEMES)}):/)(?P<rest>\S+)", re.IGNORECASE)
 # Names of fields, of a query or otherwise, that hold secrets: `token=`, `X-Amz-Signature=`, `passphrase=`, `user=`.
 _SECRET_FIELD = re.compile(
     r"(?P<name>[\w.-]*(?:passw|passp|pwd|token|secret|key|auth|signature|credential|user|login)[\w.-]*"
@@ -104,6 +105,9 @@ class Address:
     def __repr__(self) -> str:
         return f"Address({self._shown!r})"
 
+    def __reduce__(self) -> str:
+        raise TypeError("an address is not written out: its credentials would be")
+
     def reveal(self) -> str:
         """Return the whole URL, credentials and all: for whoever connects, and for nobody's eyes."""
         return self._url
@@ -143,12 +147,20 @@ def _looked_up(kind: str, where: str, environment: Mapping[str, str]) -> str:
         if secret is None:
             raise UsageError(f"the address refers to {what}, and there is no such environment variable; set it")
     else:
-        try:
-            with Path(where).expanduser().open(encoding="utf-8") as file:
-                secret = file.read(_MOST_SECRET_CHARACTERS).partition("\n")[0]
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not a text"
-            raise UsageError(f"the address refers to {what}, which cannot be read: {reason}") from None
+        secret, problem = _first_line(where)
+        if problem:
+            raise UsageError(f"the address refers to {what}, which cannot be read: {problem}")
     if not secret.strip():
         raise UsageError(f"the address refers to {what}, which is empty")
     return secret.strip()
+
+
+def _first_line(path: str) -> tuple[str, str]:
+    """Return a file's first line, or why it cannot be read: not as an error, whose context could hold what was read."""
+    try:
+        with Path(path).expanduser().open(encoding="utf-8") as file:
+            return file.read(_MOST_SECRET_CHARACTERS).partition("\n")[0], ""
+    except OSError as error:
+        return "", error.strerror or "it is not a file"
+    except (ValueError, RuntimeError):
+        return "", "it is not a text"

@@ -32,6 +32,7 @@ from streamer.recognition.knn import KnnMatcher
 from streamer.recognition.trained_file import file_sha256
 from streamer.recorded import RecordedEmbedder
 from streamer.sinks.results import ResultsSink, RunDescription
+from streamer.sinks.rtsp import RtspSink
 from streamer.sinks.video import Encoding, VideoSink
 from streamer.sources.camera import CameraSource
 from streamer.sources.images import ImagesSource
@@ -268,6 +269,11 @@ def encoding(config: Config) -> Encoding:
     """Return how and by what videos are encoded."""
     sinks = config.sinks
     return Encoding(preset=sinks.video_preset, crf=sinks.video_crf, encoder=sinks.encoder)
+
+
+def build_publisher(config: Config, address: Address) -> RtspSink:
+    """Return what publishes the annotated picture. Raises UsageError where the address is not RTSP's."""
+    return RtspSink(address, encoding=encoding(config))
 
 
 def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: RunStats) -> Sequence[Sink]:

@@ -58,8 +58,7 @@ class SourceSettings(Section):
     """Seconds that each of the two steps of opening a network stream may take: connecting, and finding out what is
     sent."""
     read_timeout_seconds: float = Field(default=3.0, ge=0.1, le=600)
-    """Seconds without a packet after which a network stream is given up and opened anew; noticed after twice as long at
-    most."""
+    """Seconds without a packet after which a network stream is given up and opened anew."""
 
     @property
     def camera_mode(self) -> CameraMode:

@@ -1,8 +1,9 @@
 """A real RTSP server (GStreamer's), a program of its own: it needs the system's Python, for which Debian builds gi.
 
-    gst_rtsp_server.py PORT VIDEO.mp4 PUSHES.txt [RECORDING.mkv [USER:PASSWORD]]
+    gst_rtsp_server.py PORT VIDEO.mp4 PUSHES.txt RECORDING [USER:PASSWORD]
 
-/live plays the video (H.264) again and again at its own pace, /rec takes a published stream into a file. Each picture
+/live plays the video (H.264) again and again at its own pace, /rec takes published streams into RECORDING-1.mkv,
+RECORDING-2.mkv and so on. Each picture
 that is handed to the server is told in PUSHES.txt, as its number in the video and the monotonic time. "ready" on
 standard output says that it listens.
 """
@@ -26,7 +27,10 @@ from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E40
 H264 = "video/x-h264,stream-format=byte-stream,alignment=au"
 # Without `config-interval`, which damages key frames of several slices.
 PLAY = "( appsrc name=src is-live=true format=time do-timestamp=true ! h264parse ! rtph264pay name=pay0 pt=96 )"
-RECORD = '( rtph264depay name=depay0 ! h264parse ! matroskamux ! filesink location="{}" )'
+# Each picture is in the file once it has come.
+RECORD = (
+    "( rtph264depay name=depay0 ! h264parse ! matroskamux streamable=true ! filesink name=file buffer-mode=unbuffered )"
+)
 
 
 def access_units(path: str) -> tuple[list[tuple[bytes, float]], Any]:
@@ -68,6 +72,17 @@ class Player:
             due, number = due + seconds, (number + 1) % len(self._units)
 
 
+class Recorder:
+    """Gives every published stream a file of its own."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._count = path, 0
+
+    def construct(self, _factory: object, media: Any) -> None:
+        self._count += 1
+        media.get_element().get_by_name("file").set_property("location", f"{self._path}-{self._count}.mkv")
+
+
 def guard(server: Any, factories: list[Any], login: str) -> None:
     """Let nobody in who does not know the login."""
     user, _, password = login.partition(":")
@@ -78,12 +93,11 @@ def guard(server: Any, factories: list[Any], login: str) -> None:
     auth.add_digest(user, password, token)
     server.set_auth(auth)
     for factory in factories:
-        factory.add_role_from_structure(
-            Gst.Structure.new_from_string("known, media.factory.access=true, media.factory.construct=true")[0]
-        )
+        may_all = "known, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
+        factory.add_role_from_structure(Gst.Structure.new_from_string(may_all))
 
 
-def main(port: str, video: str, pushes: str, recording: str = "", login: str = "") -> None:
+def main(port: str, video: str, pushes: str, recording: str, login: str = "") -> None:
     Gst.init(None)
     server = GstRtspServer.RTSPServer.new()
     server.set_address("127.0.0.1")
@@ -93,16 +107,14 @@ def main(port: str, video: str, pushes: str, recording: str = "", login: str = "
     live.set_launch(PLAY)
     live.connect("media-configure", Player(video, Path(pushes)).configure)
     server.get_mount_points().add_factory("/live", live)
-    factories = [live]
-    if recording:
-        taken = GstRtspServer.RTSPMediaFactory()
-        taken.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
-        taken.set_latency(0)
-        taken.set_launch(RECORD.format(recording))
-        server.get_mount_points().add_factory("/rec", taken)
-        factories.append(taken)
+    taken = GstRtspServer.RTSPMediaFactory()
+    taken.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+    taken.set_latency(0)
+    taken.set_launch(RECORD)
+    taken.connect("media-constructed", Recorder(recording).construct)
+    server.get_mount_points().add_factory("/rec", taken)
     if login:
-        guard(server, factories, login)
+        guard(server, [live, taken], login)
     server.attach(None)
     print("ready", flush=True)
     GLib.MainLoop().run()

@@ -101,14 +101,18 @@ class RtspServer:
     def pushes(self) -> Path:
         return self.folder / "pushes.txt"
 
-    @property
-    def recording(self) -> Path:
-        """What was published in this life."""
-        return self.folder / f"recording{self.lives}.mkv"
+    def recording(self, session: int = 1) -> Path:
+        """What was published in this life's first or a later session."""
+        return self.folder / f"recording{self.lives}-{session}.mkv"
 
     def start(self) -> None:
         self.lives += 1
-        words = [_PYTHON, str(_PROGRAM), str(self.port), *map(str, (self.video, self.pushes, self.recording))]
+        words = [
+            _PYTHON,
+            str(_PROGRAM),
+            str(self.port),
+            *map(str, (self.video, self.pushes, self.folder / f"recording{self.lives}")),
+        ]
         self.child = subprocess.Popen(
             [*words, *([self.login] if self.login else [])],
             stdout=subprocess.PIPE,

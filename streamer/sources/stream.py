@@ -50,7 +50,7 @@ class StreamSource:
     Raises SourceOpenError in one sentence, without credentials.
 
     `close` never waits. A `read` in another thread returns at once from a wait for the next attempt, with the next
-    frame from a stream that runs, and at the latest after twice the read time-out, or the open one while it connects.
+    frame from a stream that runs, and at the latest after the read time-out, or twice the open one while it connects.
     """
 
     def __init__(self, address: Address, *, settings: StreamSettings = _DEFAULTS, source_id: str | None = None) -> None:

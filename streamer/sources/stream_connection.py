@@ -37,7 +37,7 @@ class StreamSettings:
     Attributes:
         transport: What RTSP sends pictures over; UDP may lose some.
         open_timeout_seconds: For each of the two steps of opening: connecting, and finding out what is sent.
-        read_timeout_seconds: Without a packet for so long, the peer is gone; FFmpeg may take twice as long to say so.
+        read_timeout_seconds: Without a packet for so long, the peer is gone.
     """
 
     transport: Transport = "tcp"
@@ -129,6 +129,7 @@ class StreamConnection:
     def _packets(self) -> Iterator[tuple[av.Packet[VideoStream], float, bool]]:
         """Yield packets with when they arrived, and whether they had waited."""
         asked_at = time.monotonic()
+        timeout = self._settings.read_timeout_seconds
         failure = None
         try:
             for packet in self._container.demux(self.stream):
@@ -136,11 +137,15 @@ class StreamConnection:
                 # An empty one only says that the end has come.
                 if packet.size:
                     yield packet, arrived_at, arrived_at - asked_at < _WAITED_SECONDS
+                if arrived_at - asked_at >= timeout:
+                    break  # it has elapsed, and what came is what the parser still held; FFmpeg would wait once more
                 asked_at = time.monotonic()
         except av.FFmpegError as error:
-            failure = reason(error, self._settings.read_timeout_seconds)
+            failure = reason(error)
         except (IndexError, ValueError):  # PyAV, where a stream appears that was not there before
             failure = "its streams have changed"
+        if time.monotonic() - asked_at >= timeout:
+            failure = f"nothing came for {timeout:g} s"
         self.fault = failure or "the server ended the stream"
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[VideoFrame]:
@@ -173,10 +178,12 @@ class StreamConnection:
         timeout = (settings.open_timeout_seconds, settings.read_timeout_seconds)
         problem: SourceOpenError | None = None
         container: InputContainer | None = None
+        began_at = time.monotonic()
         try:
             container = av.open(self._address.reveal(), options=options, timeout=timeout, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-            problem = open_error(self._address, error, settings.open_timeout_seconds)
+            is_timed_out = time.monotonic() - began_at >= settings.open_timeout_seconds
+            problem = open_error(self._address, error, settings.open_timeout_seconds if is_timed_out else None)
         if container is None:
             # Outside the handler, whose error holds the password.
             raise problem or SourceOpenError(f"{self._address} cannot be opened")

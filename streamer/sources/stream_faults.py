@@ -26,6 +26,8 @@ _REASONS: dict[type[Exception], str] = {
     av.error.ConnectionRefusedError: "the connection was refused; is the server running, and the port right?",
     av.error.ConnectionResetError: "the connection was reset",
     av.error.BrokenPipeError: "the connection was broken",
+    av.error.ExitError: "nothing came for too long",
+    av.error.TimeoutError: "nothing came for too long",
 }
 _UNAUTHORISED = "the server wants a user and a password, or others than those given (401)"
 _NUMBERS = {
@@ -41,23 +43,25 @@ class LoginRefusedError(SourceOpenError):
     """The server does not accept the credentials; cameras lock out who tries again and again."""
 
 
-def open_error(address: Address, error: Exception, seconds: float) -> SourceOpenError:
+def open_error(address: Address, error: Exception, timed_out_seconds: float | None) -> SourceOpenError:
     """Return the error to raise; the caller raises it outside its handler, so that it carries no context.
 
     Args:
         address: What was opened.
         error: What PyAV raised.
-        seconds: How long was waited at most.
+        timed_out_seconds: The time-out that elapsed, which FFmpeg may call an invalid answer; None: none did.
     """
+    if timed_out_seconds is not None:
+        return SourceOpenError(
+            f"{address} cannot be opened: the server gave no answer of use within {timed_out_seconds:g} s"
+        )
     if isinstance(error, av.error.HTTPUnauthorizedError):
         return LoginRefusedError(f"{address} cannot be opened: {_UNAUTHORISED}")
-    return SourceOpenError(f"{address} cannot be opened: {_name_problem(address, error) or reason(error, seconds)}")
+    return SourceOpenError(f"{address} cannot be opened: {_name_problem(address, error) or reason(error)}")
 
 
-def reason(error: Exception, seconds: float) -> str:
-    """Return in a few words what an error of PyAV means; `seconds`: how long was waited at most."""
-    if isinstance(error, av.error.ExitError | av.error.TimeoutError):  # what an elapsed time-out is called
-        return f"nothing came for {seconds:g} s"
+def reason(error: Exception) -> str:
+    """Return in a few words what an error of PyAV means."""
     for kind, text in _REASONS.items():
         if isinstance(error, kind):
             return text
