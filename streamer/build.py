@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from streamer import weights
+from streamer.addresses import Address
 from streamer.annotate import AnnotateStyle, Annotator
 from streamer.classifiers import CLASSIFIER_WEIGHTS, classifier_id
 from streamer.config import Config
@@ -33,7 +34,9 @@ from streamer.recognition.trained_file import file_sha256
 from streamer.recorded import RecordedEmbedder
 from streamer.sinks.results import ResultsSink, RunDescription
 from streamer.sinks.video import Encoding, VideoSink
+from streamer.sources.camera import CameraSource
 from streamer.sources.images import ImagesSource
+from streamer.sources.stream import StreamSettings, StreamSource
 from streamer.sources.video import VideoSource
 from streamer.spans import SpanFollower
 from streamer.stages import Detector, Matcher, Sink, Source, Tracker
@@ -44,7 +47,7 @@ from streamer.trackers.kalman import KalmanTracker
 # scores is high by chance, too. Raises precision by a hundredth for as much recall of the smallest faces.
 _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
-_FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
+_FILE_SCAN_SECONDS, LIVE_SCAN_SECONDS = 0.6, 0.2
 _MOST_FACES_A_PHOTO = 1000
 # Of strangers looked at four to six times in different pictures up to twice as many were ever accepted as at the first
 # look (calibration.py), so each look may accept half of what the whole track may.
@@ -108,7 +111,12 @@ def _recognition(
     recognition = models.trained()
     if recognition is None and (matcher is not None or config.sinks.keep_embeddings):
         recognition = Recognition(models.embedder, matcher)
-    if recognition is not None and not isinstance(recognition.embedder, DlibEmbedder):
+    return (recognition, policy) if recognition is None else fitting(recognition, policy)
+
+
+def fitting(recognition: Recognition, policy: LabelPolicy) -> tuple[Recognition, LabelPolicy]:
+    """Return an embedder with its matcher, and a policy that fits it."""
+    if not isinstance(recognition.embedder, DlibEmbedder):
         # How alike two views of one person are to another net has not been measured.
         policy = replace(policy, same_similarity=None)
     return recognition, policy
@@ -165,7 +173,7 @@ def build_pipeline(
         detector,
         partial(build_tracker, config),
         labeller if labeller is not None else build_labeller(config, models, gallery, stats),
-        scans=scan_policy(config, _LIVE_SCAN_SECONDS, can_wait=False),
+        scans=scan_policy(config, LIVE_SCAN_SECONDS, can_wait=False),
         waiting_scans=scan_policy(config, _FILE_SCAN_SECONDS, can_wait=True),
         make_follower=partial(build_follower, config, detector, stats),
         stats=stats,
@@ -217,6 +225,31 @@ def open_source(path: Path, config: Config) -> Source:
             raise UsageError(f"{printable(path)}: start and end are for videos; name the images that you want instead")
         return ImagesSource(path if path.is_dir() else [path], fps=config.source.images_fps)
     return VideoSource(path, start_seconds=config.source.start_seconds, end_seconds=config.source.end_seconds)
+
+
+def open_camera(camera: int | str | Path, config: Config) -> CameraSource:
+    """Open a camera by its number or path.
+
+    Raises:
+        SourceOpenError: It cannot be opened, or gives no picture.
+        UsageError: No camera can be called so.
+    """
+    return CameraSource(
+        camera,
+        config.source.camera_mode,
+        stall_seconds=config.source.stall_seconds,
+        open_timeout_seconds=config.source.camera_open_seconds,
+    )
+
+
+def open_stream(address: Address, config: Config, source_id: str | None = None) -> StreamSource:
+    """Open a network stream. Raises SourceOpenError, without credentials, where it is not there now."""
+    settings = StreamSettings(
+        transport=config.source.transport,
+        open_timeout_seconds=config.source.open_timeout_seconds,
+        read_timeout_seconds=config.source.read_timeout_seconds,
+    )
+    return StreamSource(address, settings=settings, source_id=source_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ leaves (lookahead.py).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from streamer.answering import Word, answer_anew, nobody, single_answers, take_answers
 from streamer.casebook import Casebook
 from streamer.dossiers import Dossier, Face, Glance
 from streamer.effort import FULL, Effort
@@ -21,9 +23,9 @@ from streamer.reading import EmotionReader
 from streamer.recognition.vote import shorter_side, view_quality
 from streamer.stages import Embedder, EmotionClassifier, Matcher
 from streamer.stats import RunStats
-from streamer.types import Float32, Frame, Identity, Look, Track
+from streamer.types import Float32, Frame, Look, Track
 
-__all__ = ["LabelPolicy", "Recognition", "TrackLabeller"]
+__all__ = ["LabelPolicy", "Recognition", "TrackLabeller", "Word"]
 
 # Times are compared with a millisecond of grace: 0.2 s is five frames at 25 fps also where they are rounded.
 _GRACE_SECONDS = 1e-3
@@ -32,8 +34,8 @@ _SAVED_SECONDS = 0.5
 # A face reaches beyond its landmarks' box by about so much of it.
 _EDGE_MARGIN = 0.4
 _CUT_OFF_QUALITY = 0.2
-# What a look says where nobody is enrolled.
-_NOBODY = Identity(None, -1.0, 1.0, 0.0)
+# Between close looks at a face; what it shows changes no faster.
+_CLOSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,38 @@ class TrackLabeller:
         self._stats = stats if stats is not None else RunStats()
         self._reader = EmotionReader(emotion, self.policy.emotion, self._stats) if emotion is not None else None
         self._lanes: dict[str, _Lane] = {}
+        # Filled by other threads; each operation on these is atomic.
+        self._news: deque[tuple[Matcher | None, Sequence[Word]]] = deque()
+        self._close: set[tuple[str, int]] = set()
 
     @property
     def matcher(self) -> Matcher | None:
         """What says who a vector is; None: nobody is identified."""
         return self._recognition.matcher if self._recognition is not None else None
+
+    def know(self, matcher: Matcher | None, words: Sequence[Word] = ()) -> None:
+        """Know other people from the next frame on, in which everybody has the name that they have then.
+
+        It may be called from any thread, and is taken up when the next frame is labelled.
+
+        Args:
+            matcher: Over the people who are known now; None: there is nobody.
+            words: What was said of faces that are seen.
+
+        Raises:
+            ValueError: Nobody is looked at, so nobody can be known.
+        """
+        if self._recognition is None:
+            raise ValueError("a labeller without an embedder can know nobody")
+        self._news.append((matcher, tuple(words)))
+
+    def look_closely(self, source_id: str, track_id: int) -> None:
+        """Look at a track's face whenever there is a chance to, until `look_as_usual`; from any thread."""
+        self._close.add((source_id, track_id))
+
+    def look_as_usual(self, source_id: str, track_id: int) -> None:
+        """Look at a track's face no more often than is needed to name it; from any thread."""
+        self._close.discard((source_id, track_id))
 
     def begin(self, source_id: str, *, can_wait: bool = False) -> None:
         """Forget all tracks of a source; `can_wait`: its frames wait until it is sure whom they show."""
@@ -132,6 +161,8 @@ class TrackLabeller:
         Returns:
             The faces of each frame, in the order of its tracks.
         """
+        if self._recognition is not None and self._news:
+            self._recognition = self._hear(self._recognition)
         for frame in frames:
             if frame.source_id not in self._lanes:
                 self.begin(frame.source_id)
@@ -152,12 +183,16 @@ class TrackLabeller:
     def _due_for_embedding(self, frame: Frame, faces: Sequence[Face], effort: Effort) -> list[Face]:
         """Return the faces of one frame to embed now, the longest waiting (so new ones) first, within the budget."""
         large = [face for face in faces if shorter_side(face.track) >= self.policy.min_face_pixels]
-        due = [face for face in large if self._is_due_for_embedding(face)]
+        due = [face for face in large if self._is_due_for_embedding(face) or self._is_due_closely(face, frame)]
         due.sort(key=lambda face: (face.trail.embedded_seconds, face.dossier.track_id))
         budget = self._lanes[frame.source_id].budget
         chosen = due[: budget.refill(frame.pts_seconds, effort.looks)]
         budget.spend(len(chosen))
         return chosen
+
+    def _is_due_closely(self, face: Face, frame: Frame) -> bool:
+        waited = face.seconds - face.trail.embedded_seconds + _GRACE_SECONDS
+        return waited >= _CLOSE_SECONDS and (frame.source_id, face.dossier.track_id) in self._close
 
     def _is_due_for_embedding(self, face: Face) -> bool:
         policy, trail, dossier = self.policy, face.trail, face.dossier
@@ -184,7 +219,10 @@ class TrackLabeller:
             crops = np.stack([recognition.embedder.crop(frame.picture, face.landmarks) for frame, face in views])
             vectors = recognition.embedder.embed(crops)
         matcher = recognition.matcher
-        answers = matcher.match(vectors) if matcher is not None else [_NOBODY] * len(views)
+        answers = [
+            nobody(answer) if answer.name in face.dossier.denied else answer
+            for (_, face), answer in zip(views, single_answers(vectors, matcher), strict=True)
+        ]
         whole = [_is_whole(frame, face.landmarks) for frame, face in views]
         qualities = [
             view_quality(face.track) * (1 if is_whole else _CUT_OFF_QUALITY)
@@ -200,25 +238,21 @@ class TrackLabeller:
         changed: list[Dossier] = []
         for frame, own in zip(frames, due, strict=True):
             changed += self._lanes[frame.source_id].casebook.judge([(face, next(glances)) for face in own])
-        if changed and matcher is not None:
-            means = np.stack([dossier.evidence.mean() for dossier in changed])
-            for dossier, answer in zip(changed, matcher.match(means), strict=True):
-                self._answer(dossier, replace(answer, samples=dossier.evidence.samples))
+        if matcher is not None:
+            take_answers(changed, matcher, self.policy)
 
-    def _answer(self, dossier: Dossier, answer: Identity) -> None:
-        """Take over what the evidence says; against what it said before only where it is sure or says so repeatedly.
-
-        A name that rests on few looks must be all but certain: until then it is nobody's.
-        """
-        has_few_looks = answer.samples < self.policy.sure_samples
-        is_sure = answer.probability >= self.policy.sure_probability and not has_few_looks
-        if answer.name is not None and has_few_looks and answer.probability < self.policy.certain_probability:
-            answer = replace(answer, name=None, probability=max(0.5, 1 - answer.probability))
-        if dossier.identity is not None and answer.name != dossier.name and not is_sure:
-            dossier.doubts += 1
-            if dossier.doubts < (self.policy.looks_to_unname if dossier.was_sure else self.policy.looks_to_rename):
-                return
-        dossier.identity, dossier.doubts, dossier.was_sure = answer, 0, is_sure
+    def _hear(self, recognition: Recognition) -> Recognition:
+        """Take up whom others say is known now, and answer anew who everybody is."""
+        matcher = recognition.matcher
+        while self._news:
+            matcher, words = self._news.popleft()
+            for word in words:
+                if word.source_id in self._lanes:
+                    casebook = self._lanes[word.source_id].casebook
+                    casebook.hear(word.track_id, word.name, is_theirs=word.is_theirs)
+        for lane in list(self._lanes.values()):
+            answer_anew(lane.casebook.dossiers(), lane.casebook.trails, matcher, self.policy)
+        return replace(recognition, matcher=matcher)
 
 
 def _has_landmarks(track: Track) -> bool:

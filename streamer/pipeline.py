@@ -153,7 +153,7 @@ class Pipeline:
         can_wait = follower is not None
         policy = self._waiting_scans if can_wait else self._scans
         self._labeller.begin(source_id, can_wait=can_wait)
-        look_ahead = LookAhead(self._labeller.policy, self._labeller.matcher, can_wait=can_wait)
+        look_ahead = LookAhead(self._labeller.policy, lambda: self._labeller.matcher, can_wait=can_wait)
         return Lane(ScanPlanner(policy), self._make_tracker(), follower, look_ahead)
 
     def _planned(self, frame: Frame) -> list[Job]:

@@ -88,6 +88,7 @@ def results(
             stack.callback(grabber.frames.close)
         for some in follower.rounds():
             yield from pipeline.label(some)
+            batcher.done(len(some))
         yield from pipeline.release()
     for grabber in grabbers:
         if grabber.error is not None and not stop.was_obeyed:

@@ -17,28 +17,10 @@ from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 
 from streamer.settings_emotion import EmotionSettings as EmotionSettings
+from streamer.settings_source import SourceSettings as SourceSettings
 from streamer.settings_values import Encoder as Encoder
 from streamer.settings_values import LocalPath, Preset, Section, scalar_text
 from streamer.settings_values import allowed_values as allowed_values
-
-
-class SourceSettings(Section):
-    """See `Config.source`."""
-
-    start_seconds: float = Field(default=0.0, ge=0, le=1e7)
-    """Stream time in seconds at which a file's processing starts."""
-    end_seconds: float | None = Field(default=None, gt=0, le=1e7)
-    """Stream time in seconds at which a file's processing ends; null: at the file's end."""
-    images_fps: float = Field(default=1.0, gt=0, le=1000)
-    """Pictures a second that a sequence of images stands for, which sets their times."""
-
-    @model_validator(mode="after")
-    def _ends_after_start(self) -> Self:
-        if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
-            raise ValueError(
-                f"end_seconds ({self.end_seconds:g}) must lie after start_seconds ({self.start_seconds:g})"
-            )
-        return self
 
 
 class DetectorSettings(Section):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, cast
@@ -33,7 +32,7 @@ from streamer.cli import (
 )
 from streamer.cli.libraries import explain_import_error
 from streamer.cli.options import INTERRUPTED
-from streamer.cli.output import LogLevel, print_error, set_up_logging
+from streamer.cli.output import LogLevel, print_error, print_traceback, set_up_logging
 from streamer.errors import StreamerError
 
 _UNEXPECTED = 1
@@ -111,7 +110,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         return _leave_closed_pipe()
     except Exception as error:  # noqa: BLE001  the one place where whatever went wrong becomes one line
         if "--debug" in words or environment.get("STREAMER_DEBUG", "0").lower() not in ("", "0", "false"):
-            traceback.print_exc()
+            print_traceback(error)
         line, code = explained(error)
         print_error(line)
     return code
