@@ -21,9 +21,10 @@ from streamer.gaps import SpanPolicy
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
 from streamer.models import Models as Models
 from streamer.models import scan_threads
+from streamer.overload import OverloadLadder
 from streamer.photos import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
-from streamer.policies import label_policy, scan_policy
+from streamer.policies import label_policy, scan_policy, usual_effort
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
@@ -178,6 +179,11 @@ def build_pipeline(
         make_follower=partial(build_follower, config, detector, stats),
         stats=stats,
     )
+
+
+def build_overload_ladder(config: Config, *, is_shown: bool) -> OverloadLadder:
+    """Return what decides how much a live run costs; `is_shown`: its frames are drawn and shown."""
+    return OverloadLadder(usual_effort(config, _LIVE_SCAN_SECONDS, is_shown=is_shown))
 
 
 def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pipeline:

@@ -164,6 +164,23 @@ def test_a_load_that_comes_and_goes_makes_it_turn_no_more_than_twice_a_minute(pe
     assert period > 60 or reversals(run.rungs[600:]) <= 10
 
 
+@pytest.mark.parametrize("rest", [0, 29, 31, 35, 36, 40, 60, 120])
+def test_a_load_that_is_back_at_the_worst_moment_makes_it_turn_no_more_than_twice_a_minute(rest: int) -> None:
+    """It goes with each step up, and is back so many seconds after the step down."""
+    ladder, idle = OverloadLadder(USUAL), replace(CALM, busy=0.02, age_seconds=0.001)
+    steps, load, back_at = [0], DROPPING, math.inf
+    for now in range(3600):
+        change = ladder.update(float(now), load)
+        steps.append(EFFORTS.index(ladder.effort))
+        if load is DROPPING and change is not None:
+            load, back_at = idle, math.inf
+        elif load is idle and change is not None and back_at == math.inf:
+            back_at = now + rest
+        if now >= back_at:
+            load = DROPPING
+    assert reversals(steps) <= 120
+
+
 _LOADS = st.builds(
     lambda captured, dropped, busy, age: Load(1.0, captured, captured - min(captured, dropped), dropped, busy, age),
     st.integers(0, 60),
