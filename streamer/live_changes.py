@@ -92,7 +92,8 @@ class Enrolling:
     def _contradicting(self, after: Person) -> npt.NDArray[np.bool_]:
         """Say which look-alikes would keep the name from the very face that was just said to have it."""
         mean = _direction(self.person.embeddings)
-        own = float(_direction(after.embeddings) @ mean) + allowance(len(after.embeddings))
+        # With a threshold of a user's own a person's template is allowed nothing.
+        own = float(_direction(after.embeddings) @ mean)
         return np.asarray(after.look_alikes @ mean + allowance(1) > own)
 
     def back(self, current: Gallery) -> Gallery:

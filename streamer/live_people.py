@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+import numpy as np
 
 from streamer.errors import GalleryError, UsageError, printable
 from streamer.labels import TrackLabeller, Word
@@ -20,13 +23,14 @@ from streamer.live_gallery import GalleryStore, Version, is_same
 from streamer.live_looks import LiveLook, LiveLooks, SeenFace, mean_direction, of_one_person
 from streamer.naming import SourcedLook, best_looks, person_of
 from streamer.recognition.growing import GrowingThresholds
-from streamer.recognition.people import Gallery, clean_name
+from streamer.recognition.people import SAME_PICTURE_SIMILARITY, Gallery, clean_name
 from streamer.recorded import RecordedLook
 from streamer.stages import Matcher
 from streamer.types import FrameResult, SourceInfo
 
 # How long the gallery is waited for where another process has it.
 LOCK_SECONDS = 5.0
+_MOST_DEEDS = 20  # that can be taken back
 _MOST_LABEL_CHARACTERS = 100  # of a source's name
 
 
@@ -74,7 +78,7 @@ class LivePeople:
         self._turns = threading.Lock()  # whoever changes the gallery holds it
         self._thresholds = GrowingThresholds()
         self._version: Version = None
-        self._last: _Deed | None = None
+        self._deeds: deque[_Deed] = deque(maxlen=_MOST_DEEDS)
 
     # ---- what is seen
 
@@ -133,13 +137,13 @@ class LivePeople:
         """
         store, cleaned = self._open_store(), clean_name(name)
         face = self._face(source_id, track_id)
-        chosen = best_looks([_sourced(look, face) for look in self._fit_looks(face)])
+        chosen = _all_different(best_looks([_sourced(look, face) for look in self._fit_looks(face)]))
         person = replace(person_of(cleaned, chosen), thumbnails=tuple(look.crop or b"" for look in chosen))
         change = Enrolling(person)
         word = Word(source_id, track_id, cleaned, is_theirs=True)
         with self._turn(timeout_seconds) as left:
             matcher = self._change(store, change, (word,), left())
-            self._last = _Deed(f"the enrolment of {cleaned}", change.back)
+            self._deeds.append(_Deed(f"the enrolment of {cleaned}", change.back))
         assert matcher is not None  # there is one person at least
         notes = tuple(change.notes(matcher, self._other_similarity))
         return Enrolled(cleaned, change.added, change.before is not None, store.is_kept, notes)
@@ -162,11 +166,11 @@ class LivePeople:
         word = Word(source_id, track_id, name, is_theirs=False)
         with self._turn(timeout_seconds) as left:
             self._change(store, change, (word,), left())
-            self._last = _Deed(f"that a face is not {name}", change.back, (replace(word, is_theirs=True),))
+            self._deeds.append(_Deed(f"that a face is not {name}", change.back, (replace(word, is_theirs=True),)))
         return Denied(name, store.is_kept, tuple(change.notes()))
 
     def undo(self, *, timeout_seconds: float = LOCK_SECONDS) -> str:
-        """Take the last enrolment or denial of this run back, and say what that was, in a line.
+        """Take the last enrolment or denial of this run back, then those before it, and say what that was, in a line.
 
         Raises:
             UsageError: There is none that was not taken back.
@@ -174,11 +178,11 @@ class LivePeople:
         """
         store = self._open_store()
         with self._turn(timeout_seconds) as left:
-            deed = self._last
-            if deed is None:
+            if not self._deeds:
                 raise UsageError("nothing was enrolled or denied in this run that could be taken back")
+            deed = self._deeds[-1]
             self._change(store, deed.back, deed.words, left())
-            self._last = None
+            self._deeds.pop()
         return printable(f"taken back: {deed.what}")
 
     def refresh_if_changed(self) -> str | None:
@@ -271,6 +275,13 @@ class LivePeople:
         if fault is None:
             raise GalleryError("this face has not been seen well enough yet; look into the camera for a moment")
         raise GalleryError(f"this face cannot be enrolled yet: {fault.reason}; {fault.remedy}")
+
+
+def _all_different(looks: Sequence[SourcedLook]) -> list[SourcedLook]:
+    """Return looks without those that are of one picture with an earlier one: many of one view are one look."""
+    vectors = np.stack([one.look.vector for one in looks])
+    alike = np.tril(vectors @ vectors.T, -1).max(axis=1)
+    return [one for one, likeness in zip(looks, alike.tolist(), strict=True) if likeness < SAME_PICTURE_SIMILARITY]
 
 
 def _sourced(look: LiveLook, face: SeenFace) -> SourcedLook:
