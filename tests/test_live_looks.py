@@ -41,10 +41,11 @@ def seen(
     identity: Identity | None = None,
     events: Sequence[Event] = (),
     side: float = SIZE,
+    left: float = 20.0,
 ) -> FrameResult:
-    box = np.array([10, 10, 10 + side, 10 + side], np.float32)
+    box = np.array([left, 20, left + side, 20 + side], np.float32)
     track = Track(track_id, box, landmarks_in(box), 0.99, True, 0.0, index / FPS)
-    frame = make_frame(np.zeros((4, 4, 3), np.uint8), index, FPS, source)
+    frame = make_frame(np.zeros((120, 160, 3), np.uint8), index, FPS, source)
     return FrameResult(frame, (Annotation(track, identity, None, look),), events=tuple(events))
 
 
@@ -134,6 +135,13 @@ class TestFaces:
         looks.see(seen(0, look=Look(unit(1, 0), 1.0, crop(blur=blur)), side=side))
         fault = face_of(looks).fault
         assert (fault.remedy if fault is not None else None) == advice
+
+    def test_a_face_that_the_edge_cuts_off_is_told_to_come_in(self) -> None:
+        looks = LiveLooks()
+        looks.see(seen(0, look=Look(unit(1, 0), 1.0, crop()), left=-15.0))
+        fault = face_of(looks).fault
+        assert fault is not None
+        assert fault.remedy == "come into the picture"
 
     def test_a_name_is_the_one_that_is_shown_and_stays_while_nothing_is_said(self) -> None:
         looks = LiveLooks()

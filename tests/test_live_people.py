@@ -19,9 +19,10 @@ from streamer.live_gallery import DiskGallery, MemoryGallery
 from streamer.recognition import gallery as stored
 from streamer.recognition.gallery import edit_gallery, forget, load_gallery
 from streamer.recognition.people import Gallery, Person
-from streamer.types import Float32
+from streamer.types import Float32, SourceInfo
 from tests.live_fakes import (
     EMBEDDER,
+    FPS,
     GREEN,
     ORANGE,
     RED,
@@ -214,6 +215,15 @@ class TestEnrolment:
         assert sum(show.embedder.calls) <= usual + 1
         assert usual + 10 <= closely <= usual + 20
 
+    def test_a_source_that_begins_anew_has_nobody_who_is_looked_at_closely(self, show: LiveShow) -> None:
+        track = track_of(show.watch(ANA, seconds=3), RED)
+        show.people.look_closely("s", track)
+        show.pipeline.begin(SourceInfo("s", "camera s", 480, 180, FPS, is_live=True))
+        show.watch(ANA, seconds=3)
+        show.embedder.calls.clear()
+        assert track_of(show.watch(ANA), RED) == track
+        assert sum(show.embedder.calls) <= 3
+
     def test_close_looks_stay_within_the_budget(self, folder: Path) -> None:
         policy = LabelPolicy(same_similarity=None, keep_looks=True, embeddings_per_second=2.0)
         show = LiveShow(folder, policy=policy)
@@ -314,7 +324,7 @@ class TestRefusals:
         def refuse(_gallery: Gallery) -> None:
             raise GalleryError("no threshold can be chosen")
 
-        monkeypatch.setattr(show.people, "_make_matcher", refuse)
+        monkeypatch.setattr(show.people._editor, "_make_matcher", refuse)
         with pytest.raises(GalleryError, match="no threshold"):
             show.people.enrol("s", track, "Bea")
         assert contents(folder) == before
@@ -387,6 +397,19 @@ class TestDenial:
         show.people.enrol("s", track, "Ana")
         assert names(show.step(ANA)) == {RED: "Ana"}
         assert names(LiveShow(folder).watch(ANA)) == {RED: "Ana"}
+
+    def test_a_face_that_is_enrolled_under_a_second_name_has_that_one(self, folder: Path) -> None:
+        """Nobody could tell two people of the same looks apart, so neither would be named: the last word holds."""
+        show, track = enrolled_show(folder, "Aan")
+        again = show.people.enrol("s", track, "Ana")
+        assert again.notes[-1].startswith("that it is not Aan, as whom it was known, is noted, too")
+        result = show.step(ANA)
+        assert names(result) == {RED: "Ana"}
+        assert events(result) == [("identified", track, "Ana")]
+        assert names(LiveShow(folder).watch(ANA)) == {RED: "Ana"}
+        show.people.undo()
+        assert names(show.step(ANA)) == {RED: "Aan"}
+        assert len(load_gallery(folder).person("Aan").look_alikes) == 0
 
     def test_who_changes_their_mind_enrols_the_face_under_the_denied_name(self, folder: Path) -> None:
         show, track = enrolled_show(folder)
@@ -494,6 +517,13 @@ class TestOthersWhoChangeTheGallery:
         folder.rename(folder.with_name("elsewhere"))
         assert show.people.refresh_if_changed() == "the gallery has changed: 0 people are known now"
         assert names(show.step(ANA)) == {}
+
+    def test_of_who_is_forgotten_nothing_is_left_to_be_taken_back(self, folder: Path) -> None:
+        show, _ = enrolled_show(folder)
+        forget(folder, "Ana")
+        show.people.refresh_if_changed()
+        with pytest.raises(UsageError, match="nothing was enrolled"):
+            show.people.undo()
 
     def test_a_look_at_an_unchanged_gallery_reads_nothing(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         show, _ = enrolled_show(folder)
