@@ -168,8 +168,8 @@ class Enrolling:
             yield f"that is few: {TURN_HEAD}, and enrol again"
         others = [one for one in self._names_like(matcher) if one != name]
         if self.rivals:
-            noted = f"that it is not {' or '.join(self.rivals)}, as whom it was known, is noted, too"
-            yield printable(f"{noted}; if that was a slip: people forget")
+            rivals = " or ".join(self.rivals)
+            yield printable(f"it was known as {rivals}: that it is not {rivals} is noted, too; see people forget")
         if others:
             yield printable(f"the face looks like {' and '.join(others)}, too: one may be taken for the other")
         elif matcher.match(mean[None])[0].name != name:

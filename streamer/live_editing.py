@@ -87,9 +87,9 @@ class LiveEditor:
             )
         return self._store
 
-    def prepare(self, timeout_seconds: float) -> None:
+    def prepare(self) -> None:
         """Do ahead what makes the first change slow."""
-        with self._turn(timeout_seconds):
+        with self._turns:
             self._thresholds.prepare(self._known)
 
     def apply(self, change: Change, said: Word, unsaid: tuple[Word, ...], timeout_seconds: float) -> Matcher | None:

@@ -23,8 +23,8 @@ from streamer.recognition.people import SAME_PICTURE_SIMILARITY, Gallery, clean_
 from streamer.recorded import RecordedLook
 from streamer.types import FrameResult, SourceInfo
 
-# How long the gallery is waited for where another process has it.
-LOCK_SECONDS = 5.0
+# How long the gallery is waited for where another process has it: less than a run may take to end.
+LOCK_SECONDS = 1.5
 _MOST_LABEL_CHARACTERS = 100  # of a source's name
 
 
@@ -99,7 +99,7 @@ class LivePeople:
 
     def prepare(self) -> None:
         """Do ahead what makes the first change slow: half a second where thousands are known."""
-        self._editor.prepare(LOCK_SECONDS)
+        self._editor.prepare()
 
     def enrol(self, source_id: str, track_id: int, name: str, *, timeout_seconds: float = LOCK_SECONDS) -> Enrolled:
         """Enrol the face of a track under a name; the next frame shows it.

@@ -126,6 +126,20 @@ def test_a_wrong_name_is_taken_from_a_face_and_the_right_one_given(config: Confi
     assert names(again.watch(1.5)) == ["Eileen Collins", "Grace Hopper"]
 
 
+def test_with_neighbours_votes_names_come_and_go_as_fast(config: Config, models: build.Models) -> None:
+    by_votes = config.model_copy(update={"recognition": config.recognition.model_copy(update={"matcher": "knn"})})
+    collins, hopper = packaged_portraits()
+    run = Run(by_votes, models, standing(collins, LEFT), standing(hopper, RIGHT))
+    before = run.watch(1.5)
+    run.people.enrol(run.id, track_at(before, LEFT), "Eileen Collins")
+    run.people.enrol(run.id, track_at(before, RIGHT), "Grace")
+    assert names(run.step()) == ["Eileen Collins", "Grace"]
+    run.people.deny(run.id, track_at(before, RIGHT))
+    assert {tuple(names(run.step())) for _ in range(50)} == {("Eileen Collins", None)}
+    run.people.enrol(run.id, track_at(before, RIGHT), "Grace Hopper")
+    assert names(run.step()) == ["Eileen Collins", "Grace Hopper"]
+
+
 def test_a_far_and_a_blurred_face_are_told_what_to_do(config: Config, models: build.Models) -> None:
     collins, hopper = packaged_portraits()
     face_pixels = float(hopper.face_xyxy[2] - hopper.face_xyxy[0])
