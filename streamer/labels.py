@@ -20,10 +20,10 @@ from streamer.dossiers import Dossier, Face, Glance
 from streamer.effort import FULL, Effort
 from streamer.label_policy import LabelPolicy
 from streamer.reading import EmotionReader
-from streamer.recognition.vote import shorter_side, view_quality
+from streamer.recognition.vote import is_whole, shorter_side, view_quality
 from streamer.stages import Embedder, EmotionClassifier, Matcher
 from streamer.stats import RunStats
-from streamer.types import Float32, Frame, Look, Track
+from streamer.types import Frame, Look, Track
 
 __all__ = ["LabelPolicy", "Recognition", "TrackLabeller", "Word"]
 
@@ -31,8 +31,6 @@ __all__ = ["LabelPolicy", "Recognition", "TrackLabeller", "Word"]
 _GRACE_SECONDS = 1e-3
 # Embeddings that were not needed are saved up for so long.
 _SAVED_SECONDS = 0.5
-# A face reaches beyond its landmarks' box by about so much of it.
-_EDGE_MARGIN = 0.4
 _CUT_OFF_QUALITY = 0.2
 # Between close looks at a face; what it shows changes no faster.
 _CLOSE_SECONDS = 0.1
@@ -136,6 +134,7 @@ class TrackLabeller:
     def begin(self, source_id: str, *, can_wait: bool = False) -> None:
         """Forget all tracks of a source; `can_wait`: its frames wait until it is sure whom they show."""
         remembered_seconds = self.policy.look_ahead_seconds if can_wait else 0.0
+        self._close -= {one for one in self._close.copy() if one[0] == source_id}  # its ids begin anew
         notices_changes = self._recognition is not None
         self._lanes[source_id] = _Lane(
             Casebook(self.policy, remembered_seconds, notices_changes=notices_changes),
@@ -223,10 +222,10 @@ class TrackLabeller:
             nobody(answer) if answer.name in face.dossier.denied else answer
             for (_, face), answer in zip(views, single_answers(vectors, matcher), strict=True)
         ]
-        whole = [_is_whole(frame, face.landmarks) for frame, face in views]
+        whole = [is_whole(frame.picture, face.landmarks) for frame, face in views]
         qualities = [
-            view_quality(face.track) * (1 if is_whole else _CUT_OFF_QUALITY)
-            for (_, face), is_whole in zip(views, whole, strict=True)
+            view_quality(face.track) * (1 if all_there else _CUT_OFF_QUALITY)
+            for (_, face), all_there in zip(views, whole, strict=True)
         ]
         if self.policy.keep_looks:
             for (_, face), vector, quality, crop in zip(views, vectors, qualities, crops, strict=True):
@@ -258,10 +257,3 @@ class TrackLabeller:
 def _has_landmarks(track: Track) -> bool:
     # A detector without landmarks may give five equal ones.
     return track.landmarks is not None and float(np.ptp(track.landmarks)) > 1.0
-
-
-def _is_whole(frame: Frame, landmarks: Float32) -> bool:
-    """Say whether the picture's edge leaves a face whole."""
-    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    margin = (high - low) * _EDGE_MARGIN
-    return bool((low >= margin).all() and (high + margin <= (frame.picture.width, frame.picture.height)).all())

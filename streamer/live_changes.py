@@ -74,15 +74,27 @@ class Enrolling:
         person: With the looks to add.
         before: Who was known by that name; None: nobody. Known once it is done.
         added: So many looks were new.
+        rivals: Who would have kept the face from being told from them.
     """
 
     person: Person
     before: Person | None = field(default=None, init=False)
     added: int = field(default=0, init=False)
+    rivals: tuple[str, ...] = field(default=(), init=False)
+
+    @property
+    def name(self) -> str:
+        """Whose looks they are."""
+        return self.person.name
+
+    @property
+    def what(self) -> str:
+        """What it is, in a few words."""
+        return f"the enrolment of {self.name}"
 
     def __call__(self, current: Gallery) -> Gallery:
         """Return the gallery with them in it."""
-        name = self.person.name
+        name = self.name
         self.before = current.person(name) if name in current.names else None
         grown = current.with_person(self.person)
         after = grown.person(name)
@@ -91,13 +103,44 @@ class Enrolling:
 
     def _contradicting(self, after: Person) -> npt.NDArray[np.bool_]:
         """Say which look-alikes would keep the name from the very face that was just said to have it."""
-        mean = _direction(self.person.embeddings)
-        own = float(_direction(after.embeddings) @ mean) + allowance(len(after.embeddings))
+        mean = self._face
+        # With a threshold of a user's own a person's template is allowed nothing.
+        own = float(_direction(after.embeddings) @ mean)
         return np.asarray(after.look_alikes @ mean + allowance(1) > own)
+
+    def cleared(self, grown: Gallery, matcher: Matcher) -> Gallery | None:
+        """Return a gallery that gives the face the name where the one that came out does not; None: it does.
+
+        That is so where the face was enrolled under another name before. What was said last holds, so it is not that
+        other person, as if that had been said, too.
+
+        Args:
+            grown: What came out.
+            matcher: Over it.
+        """
+        mean = self.person.embeddings.mean(axis=0)[None]
+        if matcher.match(mean)[0].name == self.name:
+            return None
+        self.rivals = tuple(name for name in self._names_like(matcher) if name != self.name)
+        for name in self.rivals:
+            rival = grown.person(name)
+            grown = grown.with_replaced(name, rival.with_look_alike(self._face, self.person.sources[0]))
+        return grown if self.rivals else None
+
+    @property
+    def _face(self) -> Float32:
+        return _direction(self.person.embeddings)
+
+    def _names_like(self, matcher: Matcher) -> list[str]:
+        candidates = matcher.candidates(self.person.embeddings.mean(axis=0)[None])[0]
+        return [one.name for one in candidates if one.name is not None]
 
     def back(self, current: Gallery) -> Gallery:
         """Return the gallery without what was added. Raises GalleryError where nobody has the name any more."""
-        name, before = self.person.name, self.before
+        for rival in (person for person in current.people if person.name in self.rivals):
+            mask = _is_row(rival.look_alikes, self._face)
+            current = current.with_replaced(rival.name, rival.without_look_alikes(mask))
+        name, before = self.name, self.before
         person = current.person(name)
         is_own = _is_among(person.embeddings, self.person.embeddings)
         if before is not None:
@@ -118,12 +161,15 @@ class Enrolling:
             matcher: Over the gallery that came out.
             other_similarity: Below this cosine two faces are two people; None: not known of the net.
         """
-        name, mean = self.person.name, self.person.embeddings.mean(axis=0)
+        name, mean = self.name, self.person.embeddings.mean(axis=0)
         if self.added == 0:
             yield printable(f"{name} was known by these looks already")
         elif len(self.person.embeddings) < ENOUGH_LOOKS:
             yield f"that is few: {TURN_HEAD}, and enrol again"
-        others = [one.name for one in matcher.candidates(mean[None])[0] if one.name is not None and one.name != name]
+        others = [one for one in self._names_like(matcher) if one != name]
+        if self.rivals:
+            rivals = " or ".join(self.rivals)
+            yield printable(f"it was known as {rivals}: that it is not {rivals} is noted, too; see people forget")
         if others:
             yield printable(f"the face looks like {' and '.join(others)}, too: one may be taken for the other")
         elif matcher.match(mean[None])[0].name != name:
@@ -152,11 +198,19 @@ class Denying:
     closer: int = field(default=0, init=False)
     photos: int = field(default=0, init=False)
 
+    @property
+    def what(self) -> str:
+        """What it is, in a few words."""
+        return f"that a face is not {self.name}"
+
     def __call__(self, current: Gallery) -> Gallery:
         """Return the gallery in which it is a look-alike. Raises GalleryError where nobody has the name any more."""
         person = current.person(self.name)
         self.closer, self.photos = person.photos_like(self.vector), len(person.embeddings)
         return current.with_replaced(self.name, person.with_look_alike(self.vector, self.source))
+
+    def cleared(self, grown: Gallery, matcher: Matcher) -> None:
+        """Find nothing better: whom the face is like then is left open."""
 
     def back(self, current: Gallery) -> Gallery:
         """Return the gallery in which it is none. Raises GalleryError as before."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from streamer.recognition.photo_quality import Fault, fault_of, small_face
 from streamer.recognition.photo_reader import thumbnail
-from streamer.recognition.vote import shorter_side
+from streamer.recognition.vote import is_whole, shorter_side
 from streamer.types import Annotation, Float32, Frame, FrameResult, SourceInfo
 
 KEPT_SECONDS = 60.0
@@ -23,6 +23,7 @@ _MOST_LOOKS = 32
 _MOST_TRACKS = 64
 # A look that should not be enrolled is worth so much of one that is fit.
 _UNFIT_WORTH = 0.1
+_CUT_OFF = Fault("the edge of the picture cuts the face off", "come into the picture")
 # A face's look this many times as far from the mean of all as they usually are shows somebody else, with a net of which
 # it is not known how alike two views of one person are; with dlib's net other people lie four to six times as far.
 _MOST_TIMES_USUAL = 3.0
@@ -127,6 +128,8 @@ def _look(annotation: Annotation, frame: Frame) -> LiveLook | None:
     if look is None or landmarks is None:
         return None
     fault = small_face(shorter_side(annotation.track)) or fault_of(look.crop, landmarks)
+    if fault is None and not is_whole(frame.picture, landmarks):
+        fault = _CUT_OFF
     return LiveLook(
         frame.pts_seconds, look.quality, look.vector.copy(), fault, b"" if fault is not None else thumbnail(look.crop)
     )

@@ -6,27 +6,25 @@ disk is changed first, then the labeller knows of it, and the next frame shows i
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+import numpy as np
 
 from streamer.errors import GalleryError, UsageError, printable
 from streamer.labels import TrackLabeller, Word
 from streamer.live_changes import ENOUGH_LOOKS, TURN_HEAD, Denied, Denying, Enrolled, Enrolling
-from streamer.live_gallery import GalleryStore, Version, is_same
+from streamer.live_editing import LiveEditor, MakeMatcher
+from streamer.live_gallery import GalleryStore
 from streamer.live_looks import LiveLook, LiveLooks, SeenFace, mean_direction, of_one_person
 from streamer.naming import SourcedLook, best_looks, person_of
-from streamer.recognition.growing import GrowingThresholds
-from streamer.recognition.people import Gallery, clean_name
+from streamer.recognition.people import SAME_PICTURE_SIMILARITY, Gallery, clean_name
 from streamer.recorded import RecordedLook
-from streamer.stages import Matcher
 from streamer.types import FrameResult, SourceInfo
 
-# How long the gallery is waited for where another process has it.
-LOCK_SECONDS = 5.0
+# How long the gallery is waited for where another process has it: less than a run may take to end.
+LOCK_SECONDS = 1.5
 _MOST_LABEL_CHARACTERS = 100  # of a source's name
 
 
@@ -41,15 +39,6 @@ class Readiness:
 
     looks: int
     advice: str | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Deed:
-    """A change of the gallery that can be taken back."""
-
-    what: str
-    back: Callable[[Gallery], Gallery]
-    words: tuple[Word, ...] = ()
 
 
 class LivePeople:
@@ -67,14 +56,10 @@ class LivePeople:
         labeller: TrackLabeller,
         store: GalleryStore | None,
         known: Gallery,
-        make_matcher: Callable[[Gallery], Matcher],
+        make_matcher: MakeMatcher,
     ) -> None:
-        self._labeller, self._store, self._known, self._make_matcher = labeller, store, known, make_matcher
-        self._looks = LiveLooks()
-        self._turns = threading.Lock()  # whoever changes the gallery holds it
-        self._thresholds = GrowingThresholds()
-        self._version: Version = None
-        self._last: _Deed | None = None
+        self._labeller, self._looks = labeller, LiveLooks()
+        self._editor = LiveEditor(store, known, make_matcher, labeller.know)
 
     # ---- what is seen
 
@@ -114,8 +99,7 @@ class LivePeople:
 
     def prepare(self) -> None:
         """Do ahead what makes the first change slow: half a second where thousands are known."""
-        with self._turn(LOCK_SECONDS):
-            self._thresholds.prepare(self._known)
+        self._editor.prepare()
 
     def enrol(self, source_id: str, track_id: int, name: str, *, timeout_seconds: float = LOCK_SECONDS) -> Enrolled:
         """Enrol the face of a track under a name; the next frame shows it.
@@ -131,15 +115,13 @@ class LivePeople:
             GalleryError: The name is none, the face has not been seen well enough (it says what to do), or the gallery
                 is in use or cannot be written; all is as it was before.
         """
-        store, cleaned = self._open_store(), clean_name(name)
+        store, cleaned = self._editor.open_store(), clean_name(name)
         face = self._face(source_id, track_id)
-        chosen = best_looks([_sourced(look, face) for look in self._fit_looks(face)])
+        chosen = _all_different(best_looks([_sourced(look, face) for look in self._fit_looks(face)]))
         person = replace(person_of(cleaned, chosen), thumbnails=tuple(look.crop or b"" for look in chosen))
         change = Enrolling(person)
         word = Word(source_id, track_id, cleaned, is_theirs=True)
-        with self._turn(timeout_seconds) as left:
-            matcher = self._change(store, change, (word,), left())
-            self._last = _Deed(f"the enrolment of {cleaned}", change.back)
+        matcher = self._editor.apply(change, word, (), timeout_seconds)
         assert matcher is not None  # there is one person at least
         notes = tuple(change.notes(matcher, self._other_similarity))
         return Enrolled(cleaned, change.added, change.before is not None, store.is_kept, notes)
@@ -152,7 +134,7 @@ class LivePeople:
             GalleryError: The face has not been seen well enough, nobody has that name any more, or the gallery is in
                 use or cannot be written; all is as it was before.
         """
-        store, face = self._open_store(), self._face(source_id, track_id)
+        store, face = self._editor.open_store(), self._face(source_id, track_id)
         if face.name is None:
             raise UsageError("this face has no name, so there is none to take away; enrol it to give it one")
         name, looks = face.name, of_one_person(face.looks, self._other_similarity)
@@ -160,26 +142,17 @@ class LivePeople:
             raise GalleryError("this face has not been looked at yet; try again in a moment")
         change = Denying(name, mean_direction(looks), _label(face))
         word = Word(source_id, track_id, name, is_theirs=False)
-        with self._turn(timeout_seconds) as left:
-            self._change(store, change, (word,), left())
-            self._last = _Deed(f"that a face is not {name}", change.back, (replace(word, is_theirs=True),))
+        self._editor.apply(change, word, (replace(word, is_theirs=True),), timeout_seconds)
         return Denied(name, store.is_kept, tuple(change.notes()))
 
     def undo(self, *, timeout_seconds: float = LOCK_SECONDS) -> str:
-        """Take the last enrolment or denial of this run back, and say what that was, in a line.
+        """Take the last enrolment or denial of this run back, then those before it, and say what that was, in a line.
 
         Raises:
             UsageError: There is none that was not taken back.
             GalleryError: The person is gone, or the gallery is in use or cannot be written.
         """
-        store = self._open_store()
-        with self._turn(timeout_seconds) as left:
-            deed = self._last
-            if deed is None:
-                raise UsageError("nothing was enrolled or denied in this run that could be taken back")
-            self._change(store, deed.back, deed.words, left())
-            self._last = None
-        return printable(f"taken back: {deed.what}")
+        return self._editor.undo(timeout_seconds)
 
     def refresh_if_changed(self) -> str | None:
         """Take up what others changed in the gallery on disk; to be called about once a second, not on a picture's way.
@@ -187,69 +160,7 @@ class LivePeople:
         Returns:
             What happened, in a line, also that the gallery cannot be read, once; None: nothing.
         """
-        if self._store is None or not self._turns.acquire(blocking=False):
-            return None
-        try:
-            # Asked first, so that what changes while it is read is seen the next time.
-            version = self._store.version()
-            if version == self._version:
-                return None
-            self._version = version
-            return self._taken_up(self._store)
-        finally:
-            self._turns.release()
-
-    def _taken_up(self, store: GalleryStore) -> str | None:
-        try:
-            gallery = store.load()
-            if is_same(gallery, self._known):
-                return None
-            self._know(gallery, self._matcher_over(gallery), ())
-        except GalleryError as error:
-            return f"those who were known before are named, for {error}"
-        count = len(gallery.people)
-        return f"the gallery has changed: {count} {'person is' if count == 1 else 'people are'} known now"
-
-    def _change(
-        self, store: GalleryStore, change: Callable[[Gallery], Gallery], words: tuple[Word, ...], seconds: float
-    ) -> Matcher | None:
-        """Change the gallery, and let the labeller know; a matcher that cannot be made leaves all as it was."""
-        made: list[Matcher | None] = []
-
-        def changed(current: Gallery) -> Gallery:
-            after = self._thresholds.calibrated(change(current))
-            made.append(self._matcher_over(after))
-            return after
-
-        saved = store.edit(changed, seconds)
-        self._know(saved, made[0], words)
-        return made[0]
-
-    def _know(self, gallery: Gallery, matcher: Matcher | None, words: tuple[Word, ...]) -> None:
-        self._known = gallery
-        self._labeller.know(matcher, words)
-
-    def _matcher_over(self, gallery: Gallery) -> Matcher | None:
-        return self._make_matcher(gallery) if gallery.people else None
-
-    @contextlib.contextmanager
-    def _turn(self, timeout_seconds: float) -> Iterator[Callable[[], float]]:
-        """Be the only one who changes the gallery; gives what tells how much of the time is left."""
-        end = time.monotonic() + timeout_seconds
-        if not self._turns.acquire(timeout=timeout_seconds):
-            raise GalleryError("another change of the gallery is still under way; try again in a moment")
-        try:
-            yield lambda: max(0.0, end - time.monotonic())
-        finally:
-            self._turns.release()
-
-    def _open_store(self) -> GalleryStore:
-        if self._store is None:
-            raise UsageError(
-                "a trained matcher names people here, which knows only whom it was trained with; "
-                "run without --matcher to enrol people while it goes on"
-            )
-        return self._store
+        return self._editor.refresh_if_changed()
 
     def _face(self, source_id: str, track_id: int) -> SeenFace:
         face = self._looks.face(source_id, track_id)
@@ -271,6 +182,13 @@ class LivePeople:
         if fault is None:
             raise GalleryError("this face has not been seen well enough yet; look into the camera for a moment")
         raise GalleryError(f"this face cannot be enrolled yet: {fault.reason}; {fault.remedy}")
+
+
+def _all_different(looks: Sequence[SourcedLook]) -> list[SourcedLook]:
+    """Return looks without those that are of one picture with an earlier one: many of one view are one look."""
+    vectors = np.stack([one.look.vector for one in looks])
+    alike = np.tril(vectors @ vectors.T, -1).max(axis=1)
+    return [one for one, likeness in zip(looks, alike.tolist(), strict=True) if likeness < SAME_PICTURE_SIMILARITY]
 
 
 def _sourced(look: LiveLook, face: SeenFace) -> SourcedLook:

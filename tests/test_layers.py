@@ -38,6 +38,7 @@ LAYERS = (
     ("strangers", "relabelling", "cards"),
     ("strangers_file", "stranger_cards", "people_cards"),
     ("naming", "forgetting", "reports", "live_looks", "live_gallery", "live_changes"),
+    ("live_editing",),
     ("live_people",),
     ("spans",),
     ("batches",),
