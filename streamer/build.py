@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamer import weights
 from streamer.addresses import Address
-from streamer.annotate import AnnotateStyle, Annotator
+from streamer.annotate import Annotator
 from streamer.classifiers import CLASSIFIER_WEIGHTS, classifier_id
 from streamer.config import Config
 from streamer.devices import Device
@@ -24,7 +24,7 @@ from streamer.models import scan_threads
 from streamer.overload import OverloadLadder
 from streamer.photos import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
-from streamer.policies import label_policy, scan_policy, usual_effort
+from streamer.policies import annotate_style, label_policy, scan_policy, usual_effort
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
@@ -48,7 +48,7 @@ from streamer.trackers.kalman import KalmanTracker
 # scores is high by chance, too. Raises precision by a hundredth for as much recall of the smallest faces.
 _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
-_FILE_SCAN_SECONDS, LIVE_SCAN_SECONDS = 0.6, 0.2
+_FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
 _MOST_FACES_A_PHOTO = 1000
 # Of strangers looked at four to six times in different pictures up to twice as many were ever accepted as at the first
 # look (calibration.py), so each look may accept half of what the whole track may.
@@ -174,7 +174,7 @@ def build_pipeline(
         detector,
         partial(build_tracker, config),
         labeller if labeller is not None else build_labeller(config, models, gallery, stats),
-        scans=scan_policy(config, LIVE_SCAN_SECONDS, can_wait=False),
+        scans=scan_policy(config, _LIVE_SCAN_SECONDS, can_wait=False),
         waiting_scans=scan_policy(config, _FILE_SCAN_SECONDS, can_wait=True),
         make_follower=partial(build_follower, config, detector, stats),
         stats=stats,
@@ -201,17 +201,7 @@ def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pi
 
 def build_annotator(config: Config) -> Annotator:
     """Return what draws results."""
-    settings = config.annotate
-    return Annotator(
-        AnnotateStyle(
-            show_emotion=settings.show_emotion,
-            show_probability=settings.show_probability,
-            show_landmarks=settings.show_landmarks,
-            blur_unknown=settings.blur_unknown,
-            text_scale=settings.text_scale,
-            font=settings.font,
-        )
-    )
+    return Annotator(annotate_style(config))
 
 
 def open_source(path: Path, config: Config) -> Source:
@@ -299,6 +289,11 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
         description = replace(describe(config), source_path=_from_folder(source, outputs.results.parent))
         sinks.append(ResultsSink(outputs.results, description=description, stats=stats))
     return sinks
+
+
+def build_recording(config: Config, path: Path, begin_seconds: float) -> Sink:
+    """Return what writes a video that begins while its source runs, at `begin_seconds` of stream time, above 0."""
+    return VideoSink(path, start_seconds=begin_seconds, encoding=encoding(config))
 
 
 def _from_folder(source: Path | None, folder: Path) -> str | None:

@@ -86,6 +86,23 @@ class Hud:
         plate.paste(canvas, max(0, left) // 2 * 2, max(0, top) // 2 * 2)
         return below + height + margin
 
+    def write_columns(self, canvas: Canvas, left: Sequence[str], right: Sequence[str]) -> None:
+        """Write two columns of as many lines each into the middle."""
+        pixels = self.letter_pixels(canvas)
+        while pixels >= _LEAST_PIXELS:
+            looks = (
+                PlateLook(tuple(lines), NEUTRAL, pixels, canvas.width // 2 * 2, canvas.is_bt709)
+                for lines in (left, right)
+            )
+            first, second = (self._plate(look) for look in looks)
+            width, height = first.size[0] + second.size[0], first.size[1]
+            if width <= canvas.width and height <= canvas.height:
+                x, y = (canvas.width - width) // 4 * 2, (canvas.height - height) // 4 * 2
+                first.paste(canvas, x, y)
+                second.paste(canvas, x + first.size[0], y)
+                return
+            pixels = round(pixels * _SMALLER)
+
     def number(self, canvas: Canvas, number: int, box: Box, *, scale: float = 2.0) -> None:
         """Write a face's number into the middle of its box (xyxy, px), moved into the picture."""
         plate = self._fitting(canvas, [f" {number} "], BLUE, round(self.letter_pixels(canvas) * scale), 0)

@@ -19,12 +19,9 @@ from streamer.plates import Box
 from streamer.types import Annotation, FrameResult, SourceState
 
 SPLASH_SIZE = (960, 540)
-_SPLASH_COLOUR = (40, 34, 30)
+_SPLASH_RGB = (30, 34, 40)
 _STATE_GROUNDS = {SourceState.RECONNECTING: ORANGE, SourceState.PAUSED: BLUE, SourceState.ERROR: RED}
-_PROMPTS = {
-    Mode.CHOOSE_TO_ENROL: "Whose name do you want to give? Click a face or press its number.  Esc: nobody's",
-    Mode.CHOOSE_TO_DENY: "Who is not whom the label says? Click a face or press its number.  Esc: nobody",
-}
+_QUESTIONS = {Mode.CHOOSE_TO_ENROL: "Who is to get a name?", Mode.CHOOSE_TO_DENY: "Whose name is wrong?"}
 
 
 class LiveView:
@@ -42,10 +39,15 @@ class LiveView:
     def splash(self, status: LiveStatus) -> UInt8:
         """Return what is shown while there is no picture yet, (H, W, 3) uint8 BGR."""
         width, height = SPLASH_SIZE
-        canvas = Canvas(BgrPicture(np.full((height, width, 3), _SPLASH_COLOUR, np.uint8)))
-        self._hud.write(canvas, ["streamer"], ("middle", "middle"), scale=3.5, ground=NEUTRAL)
-        title = STATE_TITLES[status.state]
-        self._hud.write(canvas, [title, *([status.detail] if status.detail else [])], ("middle", "bottom"), scale=1.4)
+        canvas = Canvas(BgrPicture(np.full((height, width, 3), _SPLASH_RGB[::-1], np.uint8)))
+        self._hud.write(canvas, ["streamer"], ("middle", "middle"), scale=3.5, ground=_SPLASH_RGB)
+        below = 0
+        if status.detail:
+            below = self._hud.write(canvas, [status.detail], ("middle", "bottom"), ground=_SPLASH_RGB)
+        ground = _STATE_GROUNDS.get(status.state, BLUE)
+        self._hud.write(
+            canvas, [STATE_TITLES[status.state]], ("middle", "bottom"), scale=1.4, ground=ground, below=below
+        )
         return canvas.bgr()
 
     def compose(self, result: FrameResult, status: LiveStatus, controls: Controls, message: str = "") -> UInt8:
@@ -101,9 +103,9 @@ class LiveView:
             ground = _STATE_GROUNDS.get(status.state, NEUTRAL)
             top = hud.write(canvas, lines, ("middle", "top"), ground=ground, scale=1.8)
         if controls.is_choosing:
-            is_any = bool(controls.numbers)
-            prompt = _PROMPTS[controls.mode] if is_any else "There is no face to choose yet.  Esc: go back"
-            hud.write(canvas, [prompt], ("middle", "top"), ground=BLUE, below=top)
+            how = "Click a face, or press its number" if controls.numbers else "There is no face to choose"
+            lines = [_QUESTIONS[controls.mode], f"{how}   Esc: nobody"]
+            hud.write(canvas, lines, ("middle", "top"), ground=BLUE, scale=1.2, below=top)
         elif controls.mode is Mode.TYPE:
             typed = f"Name: {clean_text(controls.typed)}_"
             hud.write(
@@ -121,9 +123,7 @@ class LiveView:
             lines = [f"{name}\t {seconds * 1000:.1f} ms" for name, seconds in status.stages]
             self._hud.write(canvas, lines, ("left", "top"), scale=0.8)
         if controls.help:
-            width = max(len(key) for key, _ in KEYS)
-            lines = [f"{key:>{width}}   {meaning}" for key, meaning in KEYS]
-            self._hud.write(canvas, lines, ("middle", "middle"), ground=NEUTRAL)
+            self._hud.write_columns(canvas, [key for key, _ in KEYS], [meaning for _, meaning in KEYS])
 
     def _status_line(self, canvas: Canvas, status: LiveStatus) -> int:
         """Write the status at the bottom, in as many lines as it takes; return how high that is, px."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streamer.annotate import AnnotateStyle
 from streamer.config import Config
 from streamer.emotion.policy import EmotionPolicy
 from streamer.label_policy import LabelPolicy
@@ -67,4 +68,17 @@ def usual_effort(config: Config, usual_seconds: float, *, is_shown: bool) -> Usu
         embeddings_per_second=config.labels.embeddings_per_second,
         emotion_seconds=config.emotion.every_seconds if config.emotion.enabled else None,
         is_shown=is_shown,
+    )
+
+
+def annotate_style(config: Config) -> AnnotateStyle:
+    """Return what is drawn."""
+    settings = config.annotate
+    return AnnotateStyle(
+        show_emotion=settings.show_emotion,
+        show_probability=settings.show_probability,
+        show_landmarks=settings.show_landmarks,
+        blur_unknown=settings.blur_unknown,
+        text_scale=settings.text_scale,
+        font=settings.font,
     )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from streamer.load import LoadMeter
 from streamer.types import Frame, SourceInfo
 
 # How often whoever waits for frames looks whether it should stop; a signal handler cannot notify a condition.
@@ -152,16 +153,26 @@ class Batcher:
         queues: One a source, all sharing `arrival`.
         settings: How large a batch may be and how long it may wait.
         arrival: Notified by the queues of every change.
+        meter: Told of each frame that sets out and arrives; None: nobody asks.
     """
 
-    def __init__(self, queues: Sequence[FrameQueue], settings: RunSettings, arrival: threading.Condition) -> None:
-        self._queues, self._settings, self._arrival = queues, settings, arrival
+    def __init__(
+        self,
+        queues: Sequence[FrameQueue],
+        settings: RunSettings,
+        arrival: threading.Condition,
+        meter: LoadMeter | None = None,
+    ) -> None:
+        self._queues, self._settings, self._arrival, self._meter = queues, settings, arrival, meter
         self._under_way = 0
 
-    def done(self, count: int) -> None:
-        """Note that `count` of the frames that `next` returned have reached their end."""
+    def done(self, frames: Sequence[Frame]) -> None:
+        """Note that frames which `next` returned have reached their end."""
+        if self._meter is not None:
+            for frame in frames:
+                self._meter.leave(frame.captured_at)
         with self._arrival:
-            self._under_way -= count
+            self._under_way -= len(frames)
             self._arrival.notify_all()
 
     def next(self, stop: StopRequest) -> list[Frame]:
@@ -203,6 +214,8 @@ class Batcher:
                 break
             batch += taken
         self._under_way += len(batch)
+        if self._meter is not None:
+            self._meter.enter(len(batch))
         return batch
 
 

@@ -46,13 +46,19 @@ class Grabber:
         self.error: StreamerError | None = None
         self._source, self._stats = source, stats
         self._live = source if isinstance(source, LiveSource) else None
-        self._dropped = 0
+        self._dropped = self._dropped_before = 0
+        self._has_begun = False
         self._thread = threading.Thread(target=self._run, name=f"grab-{source.info.source_id}", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            while (frame := self._read()) is not None and self.frames.put(frame):
+            while (frame := self._read()) is not None:
+                if self._live is not None and not self._has_begun:
+                    # What came while nobody could read yet was not dropped by this run.
+                    self._has_begun, self._dropped_before = True, self._live.status.dropped
+                if not self.frames.put(frame):
+                    break
                 self._count_dropped()
         except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
             self._note(error)
@@ -80,7 +86,8 @@ class Grabber:
 
     def _count_dropped(self) -> None:
         """Count what was passed over since the last time, here and in the source itself."""
-        dropped = self.frames.dropped + (self._live.status.dropped if self._live is not None else 0)
+        in_source = self._live.status.dropped - self._dropped_before if self._live is not None else 0
+        dropped = self.frames.dropped + in_source
         if dropped > self._dropped:
             self._stats.count_dropped(dropped - self._dropped)
             self._dropped = dropped

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "emotion_names", "cmap", "times", "interrupts", "effort", "load"),
+    ("errors", "emotion_names", "cmap", "times", "interrupts", "effort", "load", "live_choices"),
     ("rungs", "rung_costs", "overload_policy"),
     ("json_checks", "addresses"),
     ("pictures",),
@@ -53,7 +53,10 @@ LAYERS = (
     ("embedders", "classifiers", "policies"),
     ("models",),
     ("build",),
-    ("build_live", "api", "stills", "enrolling", "labelled_faces"),
+    ("build_live", "api", "stills", "enrolling", "labelled_faces", "live_rates", "live_recorder"),
+    ("live_running",),
+    ("live_session",),
+    ("live_loop", "live_plan"),
     ("emotion_examples",),
     ("__init__",),
     ("evaluation",),

@@ -21,6 +21,7 @@ from streamer.cli import (
     doctor,
     evaluate,
     image,
+    live,
     models,
     people,
     process,
@@ -48,6 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # markup would swallow the [brackets] of names and paths
     pretty_exceptions_enable=False,
 )
+app.command("live")(live.live)
 app.command("process")(process.process)
 app.command("image")(image.image)
 app.command("relabel")(relabel.relabel)

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import cv2
@@ -20,12 +21,15 @@ from streamer.sinks.x11_keys import X11Keys
 
 _REMEDY = "use --no-window with --record, --results or --publish"
 _X11_PORT = 6000
-_CONNECT_SECONDS = 2.0
+# X Window System Protocol, section 8: little-endian, version 11.0, no authorization.
+_X11_GREETING = b"l\0" + (11).to_bytes(2, "little") + bytes(8)
+_ANSWER_SECONDS = 3.0
 # Qt's platforms that need no display: pictures are shown to nobody, for tests.
 _NO_DISPLAY_NEEDED = ("offscreen", "minimal", "vnc")
 # What waitKeyEx returns, by all of OpenCV's toolkits.
 _NAMED = MappingProxyType({8: "backspace", 9: "tab", 10: "enter", 13: "enter", 27: "escape", 127: "delete"})
 _X_DELETE, _X_SHIFT = 0xFFFF, (0xFFE1, 0xFFE2)
+_FONTS = Path(__file__).resolve().parents[1] / "assets"
 _LARGEST_START = (1280, 720)
 _SMALLEST_SIDE, _LARGEST_SIDE = 160, 7680
 
@@ -73,9 +77,11 @@ def _answers(display: str) -> bool:
         places = [(socket.AF_INET, (host.strip("[]"), _X11_PORT + int(number)))]
     for family, place in places:
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_CONNECT_SECONDS)
+            connection.settimeout(_ANSWER_SECONDS)
             connection.connect(place)
-            return True
+            # A server that hangs still accepts connections, and would hang us. It answers this also where it refuses.
+            connection.sendall(_X11_GREETING)
+            return bool(connection.recv(1))
     return False
 
 
@@ -97,6 +103,8 @@ class Window:
 
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         self._title = title
+        # OpenCV points Qt to fonts that its wheels do not hold, of which Qt complains on every start.
+        os.environ["QT_QPA_FONTDIR"] = str(_FONTS)
         # Without GUI_NORMAL Qt adds a toolbar.
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._clicks: list[Click] = []

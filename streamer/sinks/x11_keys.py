@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_uint, c_ulong, c_void_p
 from types import MappingProxyType
 
-_KEY_PRESS, _DESTROY_NOTIFY = 2, 17
+_KEY_PRESS, _DESTROY_NOTIFY, _MAPPING_NOTIFY = 2, 17, 34
 _KEY_PRESS_MASK, _STRUCTURE_NOTIFY_MASK = 1, 1 << 17
 _CONTROL_MASK, _ALT_MASK = 1 << 2, 1 << 3
 _XA_CARDINAL = 6
@@ -70,6 +70,7 @@ def _library() -> ctypes.CDLL:
     xlib.XSelectInput.argtypes = (c_void_p, c_ulong, c_long)
     xlib.XPending.argtypes = xlib.XCloseDisplay.argtypes = xlib.XFree.argtypes = (c_void_p,)
     xlib.XNextEvent.argtypes = (c_void_p, c_void_p)
+    xlib.XRefreshKeyboardMapping.argtypes = (c_void_p,)
     xlib.XLookupString.argtypes = (c_void_p, c_char_p, c_int, c_void_p, c_void_p)
     return xlib
 
@@ -102,6 +103,8 @@ class X11Keys:
         while self._display and self._xlib.XPending(self._display):
             self._xlib.XNextEvent(self._display, byref(event))
             self.is_gone |= event.type == _DESTROY_NOTIFY
+            if event.type == _MAPPING_NOTIFY:  # keyboards are switched while a name is typed
+                self._xlib.XRefreshKeyboardMapping(byref(event))
             if event.type == _KEY_PRESS and not event.key.state & (_CONTROL_MASK | _ALT_MASK):
                 key = self._key(event)
                 if key is not None:
