@@ -183,7 +183,7 @@ def build_pipeline(
 
 def build_overload_ladder(config: Config, *, is_shown: bool) -> OverloadLadder:
     """Return what decides how much a live run costs; `is_shown`: its frames are drawn and shown."""
-    return OverloadLadder(usual_effort(config, _LIVE_SCAN_SECONDS, is_shown=is_shown))
+    return OverloadLadder(usual_effort(config, LIVE_SCAN_SECONDS, is_shown=is_shown))
 
 
 def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pipeline:

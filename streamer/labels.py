@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamer.answering import Word, answer_anew, nobody, single_answers, take_answers
+from streamer.budget import Budget
 from streamer.casebook import Casebook
 from streamer.dossiers import Dossier, Face, Glance
 from streamer.effort import FULL, Effort
@@ -29,8 +30,6 @@ __all__ = ["LabelPolicy", "Recognition", "TrackLabeller", "Word"]
 
 # Times are compared with a millisecond of grace: 0.2 s is five frames at 25 fps also where they are rounded.
 _GRACE_SECONDS = 1e-3
-# Embeddings that were not needed are saved up for so long.
-_SAVED_SECONDS = 0.5
 _CUT_OFF_QUALITY = 0.2
 # Between close looks at a face; what it shows changes no faster.
 _CLOSE_SECONDS = 0.1
@@ -49,30 +48,12 @@ class Recognition:
     matcher: Matcher | None
 
 
-class _Budget:
-    """Embeddings that one source may still have: so many come in each second, and few can be saved up."""
-
-    def __init__(self, per_second: float) -> None:
-        self._per_second, self._most = per_second, max(1.0, per_second * _SAVED_SECONDS)
-        self._left, self._seconds = self._most, 0.0
-
-    def refill(self, now: float, share: float) -> int:
-        """Return how many there are at stream time `now`; only a `share` of them has come in since."""
-        self._left = min(self._most, self._left + max(0.0, now - self._seconds) * self._per_second * share)
-        self._seconds = now
-        return int(self._left)
-
-    def spend(self, count: int) -> None:
-        """Use `count` of them."""
-        self._left -= count
-
-
 @dataclass(slots=True)
 class _Lane:
     """What is kept of one source."""
 
     casebook: Casebook
-    budget: _Budget
+    budget: Budget
     can_wait: bool
 
 
@@ -138,7 +119,7 @@ class TrackLabeller:
         notices_changes = self._recognition is not None
         self._lanes[source_id] = _Lane(
             Casebook(self.policy, remembered_seconds, notices_changes=notices_changes),
-            _Budget(self.policy.embeddings_per_second),
+            Budget(self.policy.embeddings_per_second),
             can_wait,
         )
 

@@ -146,7 +146,7 @@ class LiveSession:
             people,
             outputs,
             plan.recorder(outputs, info),
-            build.build_ladder(config, is_shown=plan.is_shown),
+            build.build_overload_ladder(config, is_shown=plan.is_shown),
             LoadMeter(time.monotonic),
             build.build_annotator(config),
             models.device.name,

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "emotion_names", "cmap", "times", "interrupts", "effort", "load", "live_choices"),
+    ("errors", "emotion_names", "cmap", "times", "interrupts", "budget", "effort", "load", "live_choices"),
     ("rungs", "rung_costs", "overload_policy"),
     ("json_checks", "addresses"),
     ("pictures",),
