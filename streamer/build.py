@@ -48,7 +48,7 @@ from streamer.trackers.kalman import KalmanTracker
 # scores is high by chance, too. Raises precision by a hundredth for as much recall of the smallest faces.
 _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
-_FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
+_FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.4
 _MOST_FACES_A_PHOTO = 1000
 # Of strangers looked at four to six times in different pictures up to twice as many were ever accepted as at the first
 # look (calibration.py), so each look may accept half of what the whole track may.
@@ -183,7 +183,7 @@ def build_pipeline(
 
 def build_overload_ladder(config: Config, *, is_shown: bool) -> OverloadLadder:
     """Return what decides how much a live run costs; `is_shown`: its frames are drawn and shown."""
-    return OverloadLadder(usual_effort(config, LIVE_SCAN_SECONDS, is_shown=is_shown))
+    return OverloadLadder(usual_effort(config, _LIVE_SCAN_SECONDS, is_shown=is_shown))
 
 
 def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pipeline:

@@ -240,7 +240,7 @@ def test_the_full_effort_changes_nothing_in_a_live_run_either() -> None:
 @pytest.mark.parametrize(
     ("overrides", "text"),
     [
-        ([], "overload: whole pictures are searched every 0.4 s (was 0.2)"),
+        ([], "overload: whole pictures are searched every 0.8 s (was 0.4)"),
         (["tracker.detect_every_seconds=1.5"], "overload: whole pictures are searched every 3 s (was 1.5)"),
     ],
 )
