@@ -62,6 +62,7 @@ class Recorder:
     ) -> None:
         self._outputs, self._make_sink, self._folder = outputs, make_sink, folder
         self._stem = _UNFIT.sub("-", source_name).strip("-")[:_MOST_CHARACTERS] or "live"
+        self._given: set[Path] = set()  # files are made a moment later, in their sinks' threads
         self._running: dict[bool, tuple[Path, float]] = {}  # by whether they are clean: the file, and since when
 
     def toggle(self, *, is_clean: bool, pts_seconds: float) -> str:
@@ -107,6 +108,7 @@ class Recorder:
         stem = f"{self._stem}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
         candidates = (self._folder / f"{stem}{more}{ending}" for more in ("", *(f"-{n}" for n in range(2, 100))))
         for path in candidates:
-            if not path.exists() and not part_path(path).exists():
+            if path not in self._given and not path.exists() and not part_path(path).exists():
+                self._given.add(path)
                 return path
         raise SinkError(f"there are a hundred files like {stem}{ending} in {self._folder}; remove some")

@@ -9,8 +9,9 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,7 +21,7 @@ from streamer.pictures import UInt8
 from streamer.sinks.x11_keys import X11Keys
 
 _REMEDY = "use --no-window with --record, --results or --publish"
-_X11_PORT = 6000
+_X11_PORT, _LAST_PORT = 6000, 65535
 # X Window System Protocol, section 8: little-endian, version 11.0, no authorization.
 _X11_GREETING = b"l\0" + (11).to_bytes(2, "little") + bytes(8)
 _ANSWER_SECONDS = 3.0
@@ -67,22 +68,36 @@ def _answers(display: str) -> bool:
     """Say whether an X server listens where DISPLAY ([host]:number[.screen]) says."""
     host, _, rest = display.rpartition(":")
     number = rest.partition(".")[0]
-    if not number.isdigit():
+    if not number.isdigit() or _X11_PORT + int(number) > _LAST_PORT:
         return False
-    places: list[tuple[int, str | tuple[str, int]]] = []
-    if host in ("", "unix") and hasattr(socket, "AF_UNIX"):
-        path = f"/tmp/.X11-unix/X{number}"  # noqa: S108  where X servers listen
-        places = [(socket.AF_UNIX, path), (socket.AF_UNIX, f"\0{path}")]
-    elif host:
-        places = [(socket.AF_INET, (host.strip("[]"), _X11_PORT + int(number)))]
-    for family, place in places:
-        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_ANSWER_SECONDS)
-            connection.connect(place)
-            # A server that hangs still accepts connections, and would hang us. It answers this also where it refuses.
+    if host not in ("", "unix"):
+        return _greeted(lambda: socket.create_connection((host.strip("[]"), _X11_PORT + int(number)), _ANSWER_SECONDS))
+    path = f"/tmp/.X11-unix/X{number}"  # noqa: S108  where X servers listen
+    return any(_greeted(partial(_local, place)) for place in (path, f"\0{path}"))
+
+
+def _local(place: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(_ANSWER_SECONDS)
+    try:
+        connection.connect(place)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _greeted(connect: Callable[[], socket.socket]) -> bool:
+    """Say whether who is connected to answers: a server that hangs accepts connections all the same, and would hang us.
+
+    One that refuses us answers, too.
+    """
+    try:
+        with connect() as connection:
             connection.sendall(_X11_GREETING)
             return bool(connection.recv(1))
-    return False
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
