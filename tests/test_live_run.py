@@ -1,0 +1,209 @@
+"""`streamer live` from end to end: a real window, a camera through the real V4L2 calls, keys by xdotool, real faults."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+from streamer.pictures import UInt8
+from tests.fake_camera import FakeCamera, FakeCameras, moving_face
+from tests.live_program import LiveProgram, names_in, results_of, screen
+
+pytestmark = pytest.mark.timeout(90)
+
+Start = Callable[..., LiveProgram]
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    with screen() as display:
+        yield display
+
+
+@pytest.fixture(scope="module")
+def pictures(astronaut: UInt8) -> list[UInt8]:
+    return moving_face(astronaut[:300, 90:390], 640, 480)
+
+
+@pytest.fixture
+def camera(hidden_cameras: FakeCameras, pictures: list[UInt8]) -> FakeCamera:
+    camera = hidden_cameras.add(0)
+    camera.show(pictures)
+    return camera
+
+
+@pytest.fixture
+def start(display: str, hidden_cameras: FakeCameras, tmp_path: Path) -> Iterator[Start]:
+    """Start `streamer live` with more arguments; at the end of the test all of them are gone."""
+    started: list[LiveProgram] = []
+
+    def begin(*arguments: str, **environment: str) -> LiveProgram:
+        everything = {"DISPLAY": display, **hidden_cameras.environment, **environment}
+        everything = {name: value for name, value in everything.items() if value}
+        started.append(LiveProgram(tmp_path, everything, *arguments))
+        return started[-1]
+
+    yield begin
+    for program in started:
+        program.kill()
+
+
+def watching(start: Start, *arguments: str) -> LiveProgram:
+    program = start(*arguments)
+    program.window()
+    program.said("watching Fake camera")
+    return program
+
+
+def test_a_camera_is_shown_and_its_faces_are_in_the_results(camera: FakeCamera, start: Start, tmp_path: Path) -> None:
+    program = watching(start, "--results", "seen.jsonl", "--record", "seen.mp4")
+    program.press("d", "h", "h", "m", "b", "plus", "minus", "f", "f")
+    program.said("watching")
+    program.press("R", "s")
+    program.said("recording recordings/.*-clean.mp4")
+    program.said("saved recordings/.*png")
+    assert program.quit() == 0, program.log
+    lines = results_of(tmp_path / "seen.jsonl")
+    frames = [line for line in lines if line["type"] == "frame"]
+    assert len(frames) > 20
+    assert sum(bool(line["faces"]) for line in frames) > 0.5 * len(frames)
+    summary = lines[-1]
+    assert summary["type"] == "summary"
+    stages = summary["stages"]
+    assert isinstance(stages, dict)
+    # A sanity bound: machines that run tests are busy. The figures are measured apart.
+    assert stages["shown"]["p95"] < 0.5
+    for path in [tmp_path / "seen.mp4", *(tmp_path / "recordings").glob("*-clean.mp4")]:
+        with av.open(str(path)) as container:
+            assert sum(1 for _ in container.decode(video=0)) > 1, path
+    assert "Traceback" not in program.log
+
+
+def test_a_face_gets_a_name_by_keys_and_keeps_it_over_a_restart(
+    camera: FakeCamera, start: Start, tmp_path: Path
+) -> None:
+    program = watching(start, "--results", "first.jsonl")
+    program.press("e")
+    program.said("watching")
+    chosen = False
+    for _ in range(50):  # until a face is there to be chosen
+        program.press("1")
+        program.type("Mae")
+        program.press("Return")
+        chosen = "Mae is known now" in program.log
+        if chosen:
+            break
+        program.press("Escape", "e")
+    program.said("Mae is known now")
+    assert program.quit() == 0, program.log
+    assert names_in(results_of(tmp_path / "first.jsonl"))[-1] == "Mae"
+
+    again = watching(start, "--results", "second.jsonl")
+    again.said("watching")
+    again.press("n")
+    again.press("Escape")
+    assert_named(again, tmp_path / "second.part.jsonl", "Mae")
+    again.press("n", "1")
+    again.said("not Mae|is no longer|taken", seconds=10)
+    assert again.quit() == 0, again.log
+    assert names_in(results_of(tmp_path / "second.jsonl"))[-1] is None
+
+
+def assert_named(program: LiveProgram, results: Path, name: str) -> None:
+    from tests.live_program import until
+
+    until(lambda: f'"name":"{name}"' in results.read_text(encoding="utf-8"), 15, f"{name} in\n{program.log}")
+
+
+@pytest.mark.parametrize("fault", ["unplug", "stall"])
+def test_a_camera_that_goes_and_comes_back_is_watched_on_by_the_same_process(
+    fault: str, camera: FakeCamera, start: Start, tmp_path: Path
+) -> None:
+    program = watching(start, "--results", "seen.jsonl", "--set", "source.stall_seconds=1")
+    camera.tell("unplug" if fault == "unplug" else "stall")
+    program.said("reconnecting: ", seconds=8)
+    camera.tell("ok")
+    program.said("the picture is back", seconds=8)
+    assert program.process.poll() is None
+    assert program.quit() == 0, program.log
+    kinds = [line["kind"] for line in results_of(tmp_path / "seen.jsonl") if line["type"] == "event"]
+    assert kinds.count("reconnecting") == kinds.count("reconnected") >= 1
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        (lambda program: program.press("q"), 0),
+        (lambda program: program.press("Escape"), 0),
+        (lambda program: program.close_window(), 0),
+        (lambda program: program.process.send_signal(signal.SIGINT), 130),
+        (lambda program: program.process.send_signal(signal.SIGTERM), 130),
+    ],
+    ids=["q", "escape", "closed", "SIGINT", "SIGTERM"],
+)
+def test_however_it_ends_files_are_whole_and_nothing_is_left(
+    how: Callable[[LiveProgram], object], code: int, camera: FakeCamera, start: Start, tmp_path: Path
+) -> None:
+    program = watching(start, "--results", "seen.jsonl", "--record", "seen.mp4")
+    program.press("d")
+    assert program.end(lambda: how(program)) == code, program.log
+    assert results_of(tmp_path / "seen.jsonl")[-1]["type"] == "summary"
+    with av.open(str(tmp_path / "seen.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 1
+    assert list(tmp_path.glob("*.part.*")) == []
+    # The camera is free: it can be opened at once.
+    again = watching(start)
+    assert again.quit() == 0, again.log
+
+
+def test_closing_the_window_while_all_is_still_loading_ends_it(camera: FakeCamera, start: Start) -> None:
+    program = start()
+    program.window()
+    program.press("q")
+    assert program.process.wait(10) == 0, program.log
+    assert "Traceback" not in program.log
+
+
+def test_without_a_display_it_goes_on_if_something_else_is_asked_for(
+    camera: FakeCamera, start: Start, tmp_path: Path
+) -> None:
+    program = start("--results", "seen.jsonl", DISPLAY="")
+    program.said("there is no display .*; going on without a window")
+    program.said("watching Fake camera")
+    assert program.end(lambda: program.process.send_signal(signal.SIGINT)) == 130, program.log
+    assert results_of(tmp_path / "seen.jsonl")[-1]["type"] == "summary"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "message"),
+    [
+        ([], {"DISPLAY": ""}, 2, "there is no display"),
+        (["--no-window"], {}, 2, "--no-window shows nothing"),
+        (["--camera", "7"], {}, 3, "streamer live --list"),
+        (["--camera", "cameras"], {}, 3, "cameras"),
+        (["--record", "x.avi"], {}, 5, "x.avi"),
+        (["--size", "big"], {}, 2, "camera_size"),
+        (["--camera", "gopher://x"], {}, 2, "gopher"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_told_in_one_line(
+    arguments: list[str], environment: dict[str, str], code: int, message: str, camera: FakeCamera, start: Start
+) -> None:
+    program = start(*arguments, **environment)
+    assert program.process.wait(20) == code, program.log
+    lines = [line for line in program.log.splitlines() if line.startswith("streamer: error") or "error" in line]
+    assert len(lines) == 1, program.log
+    assert message in lines[0]
+    assert "Traceback" not in program.log
+
+
+def test_cameras_are_listed_with_their_modes(camera: FakeCamera, start: Start) -> None:
+    program = start("--list")
+    assert program.process.wait(20) == 0
+    assert "Fake camera" in program.log
+    assert "640 × 480" in program.log
