@@ -85,9 +85,11 @@ class Capture:
             before = self._sequence
             reason = self._read_while_it_lasts()
             self._sender.tell(Record(Kind.LOST, reason))
-            delay = _FIRST_RETRY_SECONDS if self._sequence > before else min(delay * 1.5, _LONGEST_RETRY_SECONDS)
+            if self._sequence > before:
+                delay = _FIRST_RETRY_SECONDS
             if watch.wait(delay * random.uniform(0.8, 1.0)):  # noqa: S311  jitter
                 return
+            delay = min(delay * 1.5, _LONGEST_RETRY_SECONDS)
 
     def _read_while_it_lasts(self) -> Reason:
         """Open the camera and pass its pictures on; return why there are no more."""
