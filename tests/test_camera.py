@@ -261,6 +261,7 @@ def test_the_first_read_after_a_while_gives_the_newest_picture_too(source: Camer
         (FakeMode("MJPG", 641, 361, 30), 8),
         (FakeMode("BGR3", 321, 241, 30), 4),
         (FakeMode("BGR3", 322, 242, 30), 4),
+        (FakeMode("GREY", 320, 240, 30), 4),
     ],
     ids=lambda value: f"{value.pixel_format}-{value.width}x{value.height}" if isinstance(value, FakeMode) else "",
 )
@@ -278,6 +279,8 @@ def test_pictures_come_as_the_camera_sees_them(
     import cv2
 
     shown = cv2.resize(astronaut, (mode.width, mode.height), interpolation=cv2.INTER_AREA)
+    if mode.pixel_format == "GREY":
+        shown = cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     # Colour is halved in both directions, so what is compared is smooth.
     difference = cv2.blur(bgr, (9, 9)).astype(np.int16) - cv2.blur(shown, (9, 9)).astype(np.int16)
     assert np.abs(difference).mean() < tolerance
@@ -452,6 +455,14 @@ class TestACameraThatCannotBeOpened:
         start = time.monotonic()
         assert "gave no picture in 1 s" in why_not(open_timeout_seconds=1.0)
         assert time.monotonic() - start < 4
+
+    def test_whose_driver_crashes(self, camera: FakeCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        assert "ended at once" in why_not()
+
+    def test_on_a_machine_without_room_for_a_process(self, camera: FakeCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        assert why_not().startswith("no process to read the camera with can be started")
 
 
 def why_other(camera: int) -> str:

@@ -164,7 +164,9 @@ def _ask(capture: cv2.VideoCapture, asked: CameraMode) -> CameraMode:
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
     size = (max(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), 1), max(int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), 1))
     fps = capture.get(cv2.CAP_PROP_FPS)
-    return CameraMode(size, fps if 0 < fps <= 1000 else None, pixel_format if pixel_format.isalnum() else None)
+    return CameraMode(
+        size, fps if 0 < fps <= 1000 else None, pixel_format if pixel_format.replace(" ", "").isalnum() else None
+    )
 
 
 def _opened_record(name: str, granted: CameraMode) -> Record:
@@ -179,9 +181,11 @@ def _retrieved(capture: cv2.VideoCapture) -> UInt8 | None:
         is_read, raw = capture.retrieve()
         # One line is the bytes of a JPEG.
         picture = cv2.imdecode(raw, cv2.IMREAD_COLOR) if is_read and raw.shape[0] == 1 else raw
+        if is_read and picture is not None and picture.ndim == 2:  # from an infra-red camera
+            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     except cv2.error:
         return None
-    if not is_read or picture is None or picture.ndim != 3 or picture.shape[2] not in (2, 3) or 0 in picture.shape:
+    if not is_read or picture is None or picture.dtype != np.uint8 or picture.shape[2:] not in ((2,), (3,)):
         return None
     return np.asarray(picture, np.uint8)
 
