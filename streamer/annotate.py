@@ -17,7 +17,7 @@ import numpy as np
 
 from streamer.canvas import BufferRing, Canvas
 from streamer.fonts import TextRenderer, clean_text
-from streamer.plates import Box, PlateLook, Rgb, Yuv, limited_range, place_plates, render_plate
+from streamer.plates import Box, PlateLook, Rgb, fill, limited_range, place_plates, render_plate
 from streamer.types import Annotation, FrameResult
 
 _GREEN, _RED, _GREY = (0, 190, 138), (213, 94, 0), (226, 226, 226)
@@ -92,11 +92,11 @@ class Annotator:
         for bar in _bars(face, box, line, line + 2):
             _darken(canvas, bar, opacity)
         for bar in _bars(face, box, line, line):
-            _fill(canvas, bar, colour, opacity)
+            fill(canvas, bar, colour, opacity)
         if self.style.show_landmarks and face.track.landmarks is not None:
             for x, y in face.track.landmarks:
                 left, top = round(float(x) - line / 2) // 2 * 2, round(float(y) - line / 2) // 2 * 2
-                _fill(canvas, (left, top, left + line, top + line), colour, 1.0)
+                fill(canvas, (left, top, left + line, top + line), colour, 1.0)
 
     def _draw_plates(self, canvas: Canvas, faces: list[tuple[Annotation, Box]]) -> None:
         plates, boxes = [], []
@@ -177,19 +177,6 @@ def _bars(face: Annotation, box: Box, line: int, depth: int) -> Iterator[Box]:
         if end > start:
             yield x1, start, x1 + across, end
             yield x2 - across, start, x2, end
-
-
-def _fill(canvas: Canvas, bar: Box, colour: Yuv, opacity: float) -> None:
-    """Fill a rectangle with even corners; what lies outside the canvas is left out."""
-    x1, y1, x2, y2 = max(0, bar[0]), max(0, bar[1]), max(0, bar[2]), max(0, bar[3])
-    half = (slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2))
-    if opacity == 1.0:
-        canvas.y[y1:y2, x1:x2] = colour[0]
-        canvas.u[half] = colour[1]
-        canvas.v[half] = colour[2]
-        return
-    for region, level in zip((canvas.y[y1:y2, x1:x2], canvas.u[half], canvas.v[half]), colour, strict=True):
-        region[:] = region * (1.0 - opacity) + level * opacity
 
 
 def _darken(canvas: Canvas, bar: Box, opacity: float) -> None:

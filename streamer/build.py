@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from streamer import weights
-from streamer.annotate import AnnotateStyle, Annotator
+from streamer.addresses import Address
+from streamer.annotate import Annotator
 from streamer.classifiers import CLASSIFIER_WEIGHTS, classifier_id
 from streamer.config import Config
 from streamer.devices import Device
@@ -20,9 +21,10 @@ from streamer.gaps import SpanPolicy
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller
 from streamer.models import Models as Models
 from streamer.models import scan_threads
+from streamer.overload import OverloadLadder
 from streamer.photos import PICTURE_SUFFIXES
 from streamer.pipeline import Pipeline
-from streamer.policies import label_policy, scan_policy
+from streamer.policies import annotate_style, label_policy, scan_policy, usual_effort
 from streamer.queues import RunSettings
 from streamer.recognition.cosine import CosineMatcher
 from streamer.recognition.dlib_resnet import DlibEmbedder
@@ -31,9 +33,11 @@ from streamer.recognition.knn import KnnMatcher
 from streamer.recognition.trained_file import file_sha256
 from streamer.recorded import RecordedEmbedder
 from streamer.sinks.results import ResultsSink, RunDescription
+from streamer.sinks.rtsp import RtspSink
 from streamer.sinks.video import Encoding, VideoSink
 from streamer.sources.camera import CameraSource
 from streamer.sources.images import ImagesSource
+from streamer.sources.stream import StreamSettings, StreamSource
 from streamer.sources.video import VideoSource
 from streamer.spans import SpanFollower
 from streamer.stages import Detector, Matcher, Sink, Source, Tracker
@@ -44,7 +48,7 @@ from streamer.trackers.kalman import KalmanTracker
 # scores is high by chance, too. Raises precision by a hundredth for as much recall of the smallest faces.
 _BEST_OF_SEVERAL = 0.4
 # Seconds between searches of whole frames, unless set: frames of a file wait for the next one, live ones do not.
-_FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.2
+_FILE_SCAN_SECONDS, _LIVE_SCAN_SECONDS = 0.6, 0.4
 _MOST_FACES_A_PHOTO = 1000
 # Of strangers looked at four to six times in different pictures up to twice as many were ever accepted as at the first
 # look (calibration.py), so each look may accept half of what the whole track may.
@@ -108,7 +112,12 @@ def _recognition(
     recognition = models.trained()
     if recognition is None and (matcher is not None or config.sinks.keep_embeddings):
         recognition = Recognition(models.embedder, matcher)
-    if recognition is not None and not isinstance(recognition.embedder, DlibEmbedder):
+    return (recognition, policy) if recognition is None else fitting(recognition, policy)
+
+
+def fitting(recognition: Recognition, policy: LabelPolicy) -> tuple[Recognition, LabelPolicy]:
+    """Return an embedder with its matcher, and a policy that fits it."""
+    if not isinstance(recognition.embedder, DlibEmbedder):
         # How alike two views of one person are to another net has not been measured.
         policy = replace(policy, same_similarity=None)
     return recognition, policy
@@ -172,6 +181,11 @@ def build_pipeline(
     )
 
 
+def build_overload_ladder(config: Config, *, is_shown: bool) -> OverloadLadder:
+    """Return what decides how much a live run costs; `is_shown`: its frames are drawn and shown."""
+    return OverloadLadder(usual_effort(config, _LIVE_SCAN_SECONDS, is_shown=is_shown))
+
+
 def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pipeline:
     """Return the pipeline for single pictures: each is searched exactly, and all its faces are looked at at once."""
     tracker = config.tracker.model_copy(update={"detect_every_seconds": 0.0})
@@ -187,17 +201,7 @@ def build_photo_pipeline(config: Config, gallery: Gallery, models: Models) -> Pi
 
 def build_annotator(config: Config) -> Annotator:
     """Return what draws results."""
-    settings = config.annotate
-    return Annotator(
-        AnnotateStyle(
-            show_emotion=settings.show_emotion,
-            show_probability=settings.show_probability,
-            show_landmarks=settings.show_landmarks,
-            blur_unknown=settings.blur_unknown,
-            text_scale=settings.text_scale,
-            font=settings.font,
-        )
-    )
+    return Annotator(annotate_style(config))
 
 
 def open_source(path: Path, config: Config) -> Source:
@@ -225,9 +229,19 @@ def open_camera(camera: int | str | Path, config: Config, *, give_up_seconds: fl
         camera,
         config.source.camera_mode,
         stall_seconds=config.source.stall_seconds,
-        open_timeout_seconds=config.source.open_timeout_seconds,
+        open_timeout_seconds=config.source.camera_open_seconds,
         give_up_seconds=give_up_seconds,
     )
+
+
+def open_stream(address: Address, config: Config, source_id: str | None = None) -> StreamSource:
+    """Open a network stream. Raises SourceOpenError, without credentials, where it is not there now."""
+    settings = StreamSettings(
+        transport=config.source.transport,
+        open_timeout_seconds=config.source.open_timeout_seconds,
+        read_timeout_seconds=config.source.read_timeout_seconds,
+    )
+    return StreamSource(address, settings=settings, source_id=source_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +267,11 @@ def encoding(config: Config) -> Encoding:
     return Encoding(preset=sinks.video_preset, crf=sinks.video_crf, encoder=sinks.encoder)
 
 
+def build_publisher(config: Config, address: Address) -> RtspSink:
+    """Return what publishes the annotated picture. Raises UsageError where the address is not RTSP's."""
+    return RtspSink(address, encoding=encoding(config))
+
+
 def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: RunStats) -> Sequence[Sink]:
     """Return the sinks for one source; `source`: its file, from which the sound is taken over; None: it has none."""
     sinks: list[Sink] = []
@@ -270,6 +289,11 @@ def build_sinks(config: Config, outputs: Outputs, source: Path | None, stats: Ru
         description = replace(describe(config), source_path=_from_folder(source, outputs.results.parent))
         sinks.append(ResultsSink(outputs.results, description=description, stats=stats))
     return sinks
+
+
+def build_recording(config: Config, path: Path, begin_seconds: float) -> Sink:
+    """Return what writes a video that begins while its source runs, at `begin_seconds` of stream time, above 0."""
+    return VideoSink(path, start_seconds=begin_seconds, encoding=encoding(config))
 
 
 def _from_folder(source: Path | None, folder: Path) -> str | None:

@@ -58,6 +58,33 @@ class Casebook:
         """End all trails: a new shot begins, in which nobody stands where they stood."""
         self._end(list(self._trails))
 
+    @property
+    def trails(self) -> list[Trail]:
+        """The tracks that may still be seen."""
+        return list(self._trails.values())
+
+    def dossiers(self) -> list[Dossier]:
+        """Return all dossiers whose name may still be shown, or decide whose name is."""
+        found = [trail.dossier for trail in self._trails.values()] + self._lost
+        found += [face.dossier for trail in self._trails.values() for face in trail.faces]
+        found += [holder for dossier in list(found) for holder in dossier.lost_to.values()]
+        return list({id(dossier): dossier for dossier in found}.values())
+
+    def hear(self, track_id: int, name: str, *, is_theirs: bool) -> None:
+        """Take somebody's word that a track's face is, or is not, a person's; of one that is gone it is of no use."""
+        for dossier in self.dossiers():
+            if dossier.track_id != track_id:
+                continue
+            if not is_theirs:
+                dossier.denied.add(name)
+                continue
+            dossier.denied.discard(name)
+            dossier.lost_to.pop(name, None)
+            # Whoever is seen beside the face is not that person, then.
+            for trail in self._trails.values():
+                if trail.dossier is not dossier and trail.shown_seconds == dossier.shown_seconds:
+                    trail.dossier.lost_to[name] = dossier
+
     def _end(self, keys: Sequence[int]) -> None:
         for key in keys:
             trail = self._trails.pop(key)
@@ -72,7 +99,10 @@ class Casebook:
         """Return an empty dossier; `like`: about the same person as far as results go."""
         smoother = EmotionSmoother(self._policy.emotion)
         if like is not None:
-            return Dossier(like.track_id, smoother, begin_seconds, told=like.told, is_known=True, lost_to=like.lost_to)
+            new = Dossier(like.track_id, smoother, begin_seconds, told=like.told, is_known=True, lost_to=like.lost_to)
+            if self._policy.same_similarity is not None:  # otherwise it may be anybody
+                new.denied = like.denied
+            return new
         self._next_id += 1
         return Dossier(self._next_id - 1, smoother, begin_seconds)
 
@@ -218,6 +248,7 @@ class Casebook:
         new.smoother.inherit(old.smoother)
         old.candidates, old.smoother, old.emotion = None, new.smoother, new.emotion
         old.begin_seconds, old.shown_seconds = new.begin_seconds, trail.shown_seconds
+        old.denied |= new.denied
         old.is_known, trail.dossier = True, old
 
     def _release(self, old: Dossier, taker: Trail, since: float) -> None:

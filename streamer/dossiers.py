@@ -51,6 +51,7 @@ class Dossier:
         left_trail: The trail that it was on when somebody else turned out to stand there.
         told: What results have said.
         lost_to: By name, who had the better claim to it in a frame that showed both.
+        denied: Names that somebody who saw the face said are not its person's.
     """
 
     track_id: int
@@ -68,6 +69,7 @@ class Dossier:
     left_trail: Trail | None = None
     told: Told = field(default_factory=Told)
     lost_to: dict[str, Dossier] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str | None:

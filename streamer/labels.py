@@ -8,31 +8,31 @@ leaves (lookahead.py).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from streamer.answering import Word, answer_anew, nobody, single_answers, take_answers
+from streamer.budget import Budget
 from streamer.casebook import Casebook
 from streamer.dossiers import Dossier, Face, Glance
+from streamer.effort import FULL, Effort
 from streamer.label_policy import LabelPolicy
 from streamer.reading import EmotionReader
-from streamer.recognition.vote import shorter_side, view_quality
+from streamer.recognition.vote import is_whole, shorter_side, view_quality
 from streamer.stages import Embedder, EmotionClassifier, Matcher
 from streamer.stats import RunStats
-from streamer.types import Float32, Frame, Identity, Look, Track
+from streamer.types import Frame, Look, Track
 
-__all__ = ["LabelPolicy", "Recognition", "TrackLabeller"]
+__all__ = ["LabelPolicy", "Recognition", "TrackLabeller", "Word"]
 
 # Times are compared with a millisecond of grace: 0.2 s is five frames at 25 fps also where they are rounded.
 _GRACE_SECONDS = 1e-3
-# Embeddings that were not needed are saved up for so long.
-_SAVED_SECONDS = 0.5
-# A face reaches beyond its landmarks' box by about so much of it.
-_EDGE_MARGIN = 0.4
 _CUT_OFF_QUALITY = 0.2
-# What a look says where nobody is enrolled.
-_NOBODY = Identity(None, -1.0, 1.0, 0.0)
+# Between close looks at a face; what it shows changes no faster.
+_CLOSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +48,13 @@ class Recognition:
     matcher: Matcher | None
 
 
-class _Budget:
-    """Embeddings that one source may still have: so many come in each second, and few can be saved up."""
-
-    def __init__(self, per_second: float) -> None:
-        self._per_second, self._most = per_second, max(1.0, per_second * _SAVED_SECONDS)
-        self._left, self._seconds = self._most, 0.0
-
-    def refill(self, now: float) -> int:
-        """Return how many there are at stream time `now`."""
-        self._left = min(self._most, self._left + max(0.0, now - self._seconds) * self._per_second)
-        self._seconds = now
-        return int(self._left)
-
-    def spend(self, count: int) -> None:
-        """Use `count` of them."""
-        self._left -= count
-
-
 @dataclass(slots=True)
 class _Lane:
     """What is kept of one source."""
 
     casebook: Casebook
-    budget: _Budget
+    budget: Budget
+    can_wait: bool
 
 
 class TrackLabeller:
@@ -96,19 +79,48 @@ class TrackLabeller:
         self._stats = stats if stats is not None else RunStats()
         self._reader = EmotionReader(emotion, self.policy.emotion, self._stats) if emotion is not None else None
         self._lanes: dict[str, _Lane] = {}
+        # Filled by other threads; each operation on these is atomic.
+        self._news: deque[tuple[Matcher | None, Sequence[Word]]] = deque()
+        self._close: set[tuple[str, int]] = set()
 
     @property
     def matcher(self) -> Matcher | None:
         """What says who a vector is; None: nobody is identified."""
         return self._recognition.matcher if self._recognition is not None else None
 
+    def know(self, matcher: Matcher | None, words: Sequence[Word] = ()) -> None:
+        """Know other people from the next frame on, in which everybody has the name that they have then.
+
+        It may be called from any thread, and is taken up when the next frame is labelled.
+
+        Args:
+            matcher: Over the people who are known now; None: there is nobody.
+            words: What was said of faces that are seen.
+
+        Raises:
+            ValueError: Nobody is looked at, so nobody can be known.
+        """
+        if self._recognition is None:
+            raise ValueError("a labeller without an embedder can know nobody")
+        self._news.append((matcher, tuple(words)))
+
+    def look_closely(self, source_id: str, track_id: int) -> None:
+        """Look at a track's face whenever there is a chance to, until `look_as_usual`; from any thread."""
+        self._close.add((source_id, track_id))
+
+    def look_as_usual(self, source_id: str, track_id: int) -> None:
+        """Look at a track's face no more often than is needed to name it; from any thread."""
+        self._close.discard((source_id, track_id))
+
     def begin(self, source_id: str, *, can_wait: bool = False) -> None:
         """Forget all tracks of a source; `can_wait`: its frames wait until it is sure whom they show."""
         remembered_seconds = self.policy.look_ahead_seconds if can_wait else 0.0
+        self._close -= {one for one in self._close.copy() if one[0] == source_id}  # its ids begin anew
         notices_changes = self._recognition is not None
         self._lanes[source_id] = _Lane(
             Casebook(self.policy, remembered_seconds, notices_changes=notices_changes),
-            _Budget(self.policy.embeddings_per_second),
+            Budget(self.policy.embeddings_per_second),
+            can_wait,
         )
 
     def cut(self, source_id: str) -> None:
@@ -116,41 +128,51 @@ class TrackLabeller:
         if source_id in self._lanes:
             self._lanes[source_id].casebook.cut()
 
-    def label(self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]]) -> list[list[Face]]:
+    def label(
+        self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]], effort: Effort = FULL
+    ) -> list[list[Face]]:
         """Find out more about the faces in one frame of each source.
 
         Args:
             frames: At most one frame a source.
             tracks: The tracks in each.
+            effort: How much looks at faces may cost; of no effect where frames can wait.
 
         Returns:
             The faces of each frame, in the order of its tracks.
         """
+        if self._recognition is not None and self._news:
+            self._recognition = self._hear(self._recognition)
         for frame in frames:
             if frame.source_id not in self._lanes:
                 self.begin(frame.source_id)
         faces = [
             self._lanes[frame.source_id].casebook.see(frame, own) for frame, own in zip(frames, tracks, strict=True)
         ]
+        efforts = [FULL if self._lanes[frame.source_id].can_wait else effort for frame in frames]
         placed = [[face for face in own if _has_landmarks(face.track)] for own in faces]
         if self._recognition is not None:
-            due = [self._due_for_embedding(frame, own) for frame, own in zip(frames, placed, strict=True)]
+            due = [self._due_for_embedding(*one) for one in zip(frames, placed, efforts, strict=True)]
             self._identify(self._recognition, frames, due)
         if self._reader is not None:
-            self._reader.read(frames, placed)
+            self._reader.read(frames, placed, efforts)
         for face in (face for own in faces for face in own):
             face.emotion = face.dossier.emotion
         return faces
 
-    def _due_for_embedding(self, frame: Frame, faces: Sequence[Face]) -> list[Face]:
+    def _due_for_embedding(self, frame: Frame, faces: Sequence[Face], effort: Effort) -> list[Face]:
         """Return the faces of one frame to embed now, the longest waiting (so new ones) first, within the budget."""
         large = [face for face in faces if shorter_side(face.track) >= self.policy.min_face_pixels]
-        due = [face for face in large if self._is_due_for_embedding(face)]
+        due = [face for face in large if self._is_due_for_embedding(face) or self._is_due_closely(face, frame)]
         due.sort(key=lambda face: (face.trail.embedded_seconds, face.dossier.track_id))
         budget = self._lanes[frame.source_id].budget
-        chosen = due[: budget.refill(frame.pts_seconds)]
+        chosen = due[: budget.refill(frame.pts_seconds, effort.looks)]
         budget.spend(len(chosen))
         return chosen
+
+    def _is_due_closely(self, face: Face, frame: Frame) -> bool:
+        waited = face.seconds - face.trail.embedded_seconds + _GRACE_SECONDS
+        return waited >= _CLOSE_SECONDS and (frame.source_id, face.dossier.track_id) in self._close
 
     def _is_due_for_embedding(self, face: Face) -> bool:
         policy, trail, dossier = self.policy, face.trail, face.dossier
@@ -177,11 +199,14 @@ class TrackLabeller:
             crops = np.stack([recognition.embedder.crop(frame.picture, face.landmarks) for frame, face in views])
             vectors = recognition.embedder.embed(crops)
         matcher = recognition.matcher
-        answers = matcher.match(vectors) if matcher is not None else [_NOBODY] * len(views)
-        whole = [_is_whole(frame, face.landmarks) for frame, face in views]
+        answers = [
+            nobody(answer) if answer.name in face.dossier.denied else answer
+            for (_, face), answer in zip(views, single_answers(vectors, matcher), strict=True)
+        ]
+        whole = [is_whole(frame.picture, face.landmarks) for frame, face in views]
         qualities = [
-            view_quality(face.track) * (1 if is_whole else _CUT_OFF_QUALITY)
-            for (_, face), is_whole in zip(views, whole, strict=True)
+            view_quality(face.track) * (1 if all_there else _CUT_OFF_QUALITY)
+            for (_, face), all_there in zip(views, whole, strict=True)
         ]
         if self.policy.keep_looks:
             for (_, face), vector, quality, crop in zip(views, vectors, qualities, crops, strict=True):
@@ -193,34 +218,23 @@ class TrackLabeller:
         changed: list[Dossier] = []
         for frame, own in zip(frames, due, strict=True):
             changed += self._lanes[frame.source_id].casebook.judge([(face, next(glances)) for face in own])
-        if changed and matcher is not None:
-            means = np.stack([dossier.evidence.mean() for dossier in changed])
-            for dossier, answer in zip(changed, matcher.match(means), strict=True):
-                self._answer(dossier, replace(answer, samples=dossier.evidence.samples))
+        if matcher is not None:
+            take_answers(changed, matcher, self.policy)
 
-    def _answer(self, dossier: Dossier, answer: Identity) -> None:
-        """Take over what the evidence says; against what it said before only where it is sure or says so repeatedly.
-
-        A name that rests on few looks must be all but certain: until then it is nobody's.
-        """
-        has_few_looks = answer.samples < self.policy.sure_samples
-        is_sure = answer.probability >= self.policy.sure_probability and not has_few_looks
-        if answer.name is not None and has_few_looks and answer.probability < self.policy.certain_probability:
-            answer = replace(answer, name=None, probability=max(0.5, 1 - answer.probability))
-        if dossier.identity is not None and answer.name != dossier.name and not is_sure:
-            dossier.doubts += 1
-            if dossier.doubts < (self.policy.looks_to_unname if dossier.was_sure else self.policy.looks_to_rename):
-                return
-        dossier.identity, dossier.doubts, dossier.was_sure = answer, 0, is_sure
+    def _hear(self, recognition: Recognition) -> Recognition:
+        """Take up whom others say is known now, and answer anew who everybody is."""
+        matcher = recognition.matcher
+        while self._news:
+            matcher, words = self._news.popleft()
+            for word in words:
+                if word.source_id in self._lanes:
+                    casebook = self._lanes[word.source_id].casebook
+                    casebook.hear(word.track_id, word.name, is_theirs=word.is_theirs)
+        for lane in list(self._lanes.values()):
+            answer_anew(lane.casebook.dossiers(), lane.casebook.trails, matcher, self.policy)
+        return replace(recognition, matcher=matcher)
 
 
 def _has_landmarks(track: Track) -> bool:
     # A detector without landmarks may give five equal ones.
     return track.landmarks is not None and float(np.ptp(track.landmarks)) > 1.0
-
-
-def _is_whole(frame: Frame, landmarks: Float32) -> bool:
-    """Say whether the picture's edge leaves a face whole."""
-    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    margin = (high - low) * _EDGE_MARGIN
-    return bool((low >= margin).all() and (high + margin <= (frame.picture.width, frame.picture.height)).all())

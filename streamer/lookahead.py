@@ -8,7 +8,7 @@ frames never wait.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from streamer.dossiers import Face
 from streamer.label_policy import LabelPolicy
@@ -24,13 +24,12 @@ class LookAhead:
 
     Args:
         policy: How long they wait.
-        matcher: Says what other names a face could have; None: nobody is named.
+        matcher: Returns what says now what other names a face could have, or None: nobody is named.
         can_wait: False: frames leave as they come.
     """
 
-    def __init__(self, policy: LabelPolicy, matcher: Matcher | None, *, can_wait: bool) -> None:
-        self._policy, self._can_wait = policy, can_wait
-        self._is_named = matcher is not None
+    def __init__(self, policy: LabelPolicy, matcher: Callable[[], Matcher | None], *, can_wait: bool) -> None:
+        self._policy, self._matcher, self._can_wait = policy, matcher, can_wait
         self._teller = Teller(matcher, policy.left_after_seconds)
         self._waiting: deque[Sighting] = deque()
         self._waiting_bytes = 0
@@ -61,7 +60,7 @@ class LookAhead:
         policy = self._policy
         if now - oldest.frame.pts_seconds >= policy.look_ahead_seconds - _GRACE_SECONDS:
             return True
-        if self._waiting_bytes > policy.look_ahead_bytes or not self._is_named:
+        if self._waiting_bytes > policy.look_ahead_bytes or self._matcher() is None:
             return True
         return not any(self._is_open(face) for face in oldest.faces)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from streamer.batches import Batch, Followed, Job, Lane
+from streamer.effort import FULL, Effort
 from streamer.labels import TrackLabeller
 from streamer.lookahead import LookAhead
 from streamer.scans import ScanPlanner, ScanPolicy
@@ -56,6 +57,16 @@ class Pipeline:
         self._make_follower = make_follower
         self._stats = stats if stats is not None else RunStats()
         self._lanes: dict[str, Lane] = {}
+        self._effort = FULL
+
+    def set_effort(self, effort: Effort) -> None:
+        """Let all live sources cost so much from the next frame on; those that can wait always get the full effort.
+
+        May be called from any thread. The stages read it once a call, so each works with one effort throughout.
+        """
+        # All live sources share it, as they share the nets. To be fair to one that is cheap beside a dear one, this
+        # would be one effort a source, looked up in `_planned` and `label`, where each frame's source is known.
+        self._effort = effort
 
     def begin(self, info: SourceInfo) -> None:
         """Get ready for a source, and forget what is known of an earlier one of that name.
@@ -128,7 +139,7 @@ class Pipeline:
             if one.is_cut:
                 self._labeller.cut(one.frame.source_id)
         with self._stats.time("label"):
-            faces = self._labeller.label([one.frame for one in some], [one.tracks for one in some])
+            faces = self._labeller.label([one.frame for one in some], [one.tracks for one in some], self._effort)
         for one, own in zip(some, faces, strict=True):
             look_ahead = self._lanes[one.frame.source_id].look_ahead
             yield from look_ahead.add(Sighting(one.frame, own, one.is_searched, one.is_cut))
@@ -142,7 +153,7 @@ class Pipeline:
         can_wait = follower is not None
         policy = self._waiting_scans if can_wait else self._scans
         self._labeller.begin(source_id, can_wait=can_wait)
-        look_ahead = LookAhead(self._labeller.policy, self._labeller.matcher, can_wait=can_wait)
+        look_ahead = LookAhead(self._labeller.policy, lambda: self._labeller.matcher, can_wait=can_wait)
         return Lane(ScanPlanner(policy), self._make_tracker(), follower, look_ahead)
 
     def _planned(self, frame: Frame) -> list[Job]:
@@ -152,7 +163,8 @@ class Pipeline:
         with self._stats.time("plan"):
             is_cut = lane.planner.is_cut(frame)
             before = self._closing(lane) if is_cut else []
-            job = lane.planned = Job(frame, lane, is_cut, lane.planner.scan(frame))
+            effort = self._effort if lane.follower is None else FULL
+            job = lane.planned = Job(frame, lane, is_cut, lane.planner.scan(frame, effort))
             if job.scan is not None and job.scan.is_spare:
                 job.before = lane.due
             elif job.is_searched:

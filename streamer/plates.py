@@ -112,6 +112,19 @@ def _even_up(value: int) -> int:
     return value + value % 2
 
 
+def fill(canvas: Canvas, bar: Box, colour: Yuv, opacity: float) -> None:
+    """Fill a rectangle with even corners (xyxy, px); what lies outside the canvas is left out."""
+    x1, y1, x2, y2 = max(0, bar[0]), max(0, bar[1]), max(0, bar[2]), max(0, bar[3])
+    half = (slice(y1 // 2, y2 // 2), slice(x1 // 2, x2 // 2))
+    if opacity == 1.0:
+        canvas.y[y1:y2, x1:x2] = colour[0]
+        canvas.u[half] = colour[1]
+        canvas.v[half] = colour[2]
+        return
+    for region, level in zip((canvas.y[y1:y2, x1:x2], canvas.u[half], canvas.v[half]), colour, strict=True):
+        region[:] = region * (1.0 - opacity) + level * opacity
+
+
 def place_plates(
     sizes: Sequence[tuple[int, int]], boxes: Sequence[Box], picture: tuple[int, int]
 ) -> list[tuple[int, int] | None]:

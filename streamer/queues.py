@@ -10,13 +10,17 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
+from streamer.load import LoadMeter
 from streamer.types import Frame, SourceInfo
 
 # How often whoever waits for frames looks whether it should stop; a signal handler cannot notify a condition.
 _POLL_SECONDS = 0.1
 # What the frames in one queue may hold.
 _QUEUE_BYTES = 64 * 2**20
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,9 @@ class RunSettings:
             may use at a time.
         ahead_frames: At most so many frames are planned and searched before those ahead of them are followed. As many
             as lie between two searches keep the scan threads busy.
+        most_under_way: At most so many frames are between the sources' queues and whoever takes the results; None: as
+            many as the threads' queues hold. What a live picture's age is bounded by: a frame that waits behind others
+            is old before it is seen, while the newest one waits in its source's queue.
     """
 
     batch_size: int = 4
@@ -38,11 +45,14 @@ class RunSettings:
     queue_frames: int = 4
     scan_threads: int = 1
     ahead_frames: int = 16
+    most_under_way: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "queue_frames", "scan_threads", "ahead_frames"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.most_under_way is not None and self.most_under_way < 1:
+            raise ValueError(f"most_under_way must be at least 1, not {self.most_under_way}")
         if self.max_wait_seconds < 0:
             raise ValueError(f"max_wait_seconds must not be negative, but is {self.max_wait_seconds}")
 
@@ -143,20 +153,37 @@ class Batcher:
         queues: One a source, all sharing `arrival`.
         settings: How large a batch may be and how long it may wait.
         arrival: Notified by the queues of every change.
+        meter: Told of each frame that sets out and arrives; None: nobody asks.
     """
 
-    def __init__(self, queues: Sequence[FrameQueue], settings: RunSettings, arrival: threading.Condition) -> None:
-        self._queues, self._settings, self._arrival = queues, settings, arrival
+    def __init__(
+        self,
+        queues: Sequence[FrameQueue],
+        settings: RunSettings,
+        arrival: threading.Condition,
+        meter: LoadMeter | None = None,
+    ) -> None:
+        self._queues, self._settings, self._arrival, self._meter = queues, settings, arrival, meter
+        self._under_way = 0
+
+    def done(self, frames: Sequence[Frame]) -> None:
+        """Note that frames which `next` returned have reached their end."""
+        if self._meter is not None:
+            for frame in frames:
+                self._meter.leave(frame.captured_at)
+        with self._arrival:
+            self._under_way -= len(frames)
+            self._arrival.notify_all()
 
     def next(self, stop: StopRequest) -> list[Frame]:
         """Wait for at least one frame and return up to `batch_size`; empty: all sources ended, or `stop` was set."""
         with self._arrival:
-            while not stop.is_set() and not self._waiting():
+            while not stop.is_set() and (not self._waiting() or not self._room()):
                 if all(queue.is_finished for queue in self._queues):
                     return []
                 self._arrival.wait(_POLL_SECONDS)
             deadline = time.monotonic() + self._settings.max_wait_seconds
-            while not stop.is_set() and self._waiting() < self._settings.batch_size and self._is_more_to_come():
+            while not stop.is_set() and self._waiting() < self._room() and self._is_more_to_come():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
@@ -165,6 +192,11 @@ class Batcher:
                 stop.was_obeyed = stop.was_obeyed or not all(queue.is_finished for queue in self._queues)
                 return []
             return self._take()
+
+    def _room(self) -> int:
+        """Return how many frames may be taken now."""
+        most = self._settings.most_under_way
+        return self._settings.batch_size if most is None else min(self._settings.batch_size, most - self._under_way)
 
     def _waiting(self) -> int:
         return sum(len(queue) for queue in self._queues)
@@ -175,9 +207,37 @@ class Batcher:
     def _take(self) -> list[Frame]:
         """Take frames in turn, so that a source with many cannot crowd out the others."""
         batch: list[Frame] = []
-        while len(batch) < self._settings.batch_size:
+        most = self._room()
+        while len(batch) < most:
             taken = [frame for queue in self._queues for frame in queue.take(1)]
             if not taken:
                 break
             batch += taken
+        self._under_way += len(batch)
+        if self._meter is not None:
+            self._meter.enter(len(batch))
         return batch
+
+
+class Newest(Generic[_Item]):
+    """A place for one item, of which only the newest counts: putting never waits, and replaces what was not taken."""
+
+    def __init__(self) -> None:
+        self._arrival = threading.Condition()
+        self._item: _Item | None = None
+        self.replaced = 0
+
+    def put(self, item: _Item) -> None:
+        """Leave an item."""
+        with self._arrival:
+            self.replaced += self._item is not None
+            self._item = item
+            self._arrival.notify()
+
+    def take(self, timeout_seconds: float) -> _Item | None:
+        """Wait for an item that was not taken yet; None: there was none in time."""
+        with self._arrival:
+            if self._item is None:
+                self._arrival.wait(timeout_seconds)
+            item, self._item = self._item, None
+            return item

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamer.dossiers import Face
+from streamer.effort import Effort
 from streamer.emotion.legibility import View, is_well_placed, view_of
 from streamer.emotion.policy import EmotionPolicy
 from streamer.recognition.vote import shorter_side, view_quality
@@ -40,9 +41,14 @@ class EmotionReader:
     def __init__(self, classifier: EmotionClassifier, policy: EmotionPolicy, stats: RunStats) -> None:
         self._classifier, self._policy, self._stats = classifier, policy, stats
 
-    def read(self, frames: Sequence[Frame], faces: Sequence[Sequence[Face]]) -> None:
-        """Look at those faces of each frame that are due; each of them must have landmarks."""
-        due = [(frame, face) for frame, own in zip(frames, faces, strict=True) for face in own if self._is_due(face)]
+    def read(self, frames: Sequence[Frame], faces: Sequence[Sequence[Face]], efforts: Sequence[Effort]) -> None:
+        """Look at those faces of each frame that are due under its effort; each of them must have landmarks."""
+        due = [
+            (frame, face)
+            for frame, own, effort in zip(frames, faces, efforts, strict=True)
+            for face in own
+            if self._is_due(face, effort)
+        ]
         if not due:
             return
         with self._stats.time("emotion"):
@@ -53,9 +59,9 @@ class EmotionReader:
                     dossier = sight.face.dossier
                     dossier.emotion = dossier.smoother.update(row, sight.face.seconds, sight.view)
 
-    def _is_due(self, face: Face) -> bool:
+    def _is_due(self, face: Face, effort: Effort) -> bool:
         # A change under way is settled by looks at twice the rate; there are few of them.
-        every = self._policy.every_seconds / (2 if face.dossier.smoother.is_changing else 1)
+        every = effort.look_seconds(self._policy.every_seconds) / (2 if face.dossier.smoother.is_changing else 1)
         return face.seconds - face.trail.emotion_seconds + _GRACE_SECONDS >= every
 
     def _seen(self, frame: Frame, face: Face) -> _Sight | None:

@@ -53,6 +53,10 @@ def _excess(new: Dossier, glance: Glance, old: Dossier, policy: LabelPolicy, sam
     """Return by how much two faces are more alike than two people are."""
     name = glance.answer.name
     likeness = max(new.likeness(old), float(glance.vector @ old.evidence.mean()) - _MARGIN)
+    if name in old.denied:
+        if likeness <= glance.answer.similarity:
+            return -1.0  # it is more like whom the old face was said not to be
+        name = None
     if name is not None and name == old.name:
         return likeness - policy.other_similarity  # the gallery says so, too
     if old.name is not None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from streamer.batches import FrameStages
 from streamer.canvas import Canvas
 from streamer.errors import StreamerError, UsageError
+from streamer.load import LoadMeter
 from streamer.queues import Batcher, RunSettings, StopRequest
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats, StatsSummary
@@ -54,6 +55,7 @@ def results(
     settings: RunSettings | None = None,
     stats: RunStats | None = None,
     stop: StopRequest | None = None,
+    meter: LoadMeter | None = None,
 ) -> Generator[FrameResult, None, None]:
     """Read sources and yield the result of every frame; sources are read ahead in threads and closed at the end.
 
@@ -63,6 +65,7 @@ def results(
         settings: How the threads are fed.
         stats: Where times and drops go.
         stop: Set: the iteration ends after the batches that have been taken.
+        meter: Told of each frame that sets out and arrives.
 
     Raises:
         UsageError: Two sources have one source_id.
@@ -79,7 +82,7 @@ def results(
         for source in sources:
             grabbers.append(Grabber(source, settings.queue_frames, arrival, stats))
             stack.callback(grabbers[-1].stop)
-        batcher = Batcher([grabber.frames for grabber in grabbers], settings, arrival)
+        batcher = Batcher([grabber.frames for grabber in grabbers], settings, arrival, meter)
         scanner = Scanner(batcher, pipeline, stop, settings)
         stack.callback(scanner.stop)
         follower = FollowThread(scanner, pipeline)
@@ -88,6 +91,7 @@ def results(
             stack.callback(grabber.frames.close)
         for some in follower.rounds():
             yield from pipeline.label(some)
+            batcher.done([one.frame for one in some])
         yield from pipeline.release()
     for grabber in grabbers:
         if grabber.error is not None and not stop.was_obeyed:

@@ -1,7 +1,8 @@
 """Which frames of a source are searched whole, how small the faces searched for are, and where shots begin.
 
 Decided from the pictures and their times alone, never from what was found or how long it took: the plan is made ahead
-of the searches, and must be the same on every machine.
+of the searches, and must be the same on every machine. Only a live source's searches depend on what the machine can do
+(effort.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamer.effort import FULL, Effort
 from streamer.pictures import Picture
 from streamer.trackers.cuts import ShotCutDetector
 from streamer.types import Frame
@@ -30,21 +32,23 @@ class ScanPolicy:
 
     Attributes:
         every_seconds: Between searches; 0: every frame.
+        min_face_pixels: The smallest face that the detector is set to.
         coarse_min_face_pixels: Two of three searches pass over faces smaller than this, which halves their cost; None:
             all searches are full. The first of a shot always is.
         spares: Every second search is left out where the one before found nobody, not even doubtfully: who comes in is
             followed back from the next one. Only for frames that can wait; never those for the smallest faces.
         still_seconds: A picture that has not changed since it was searched is searched again only after so long.
         most_frame_bytes: Frames that wait between two searches hold at most so much memory; large ones are searched
-            more often.
+            more often. None: frames do not wait.
         detect_cuts: A hard change of picture begins a new shot.
     """
 
     every_seconds: float = 0.2
+    min_face_pixels: float = 20.0
     coarse_min_face_pixels: float | None = None
     spares: bool = False
     still_seconds: float = 3.0
-    most_frame_bytes: int = 48 * 2**20
+    most_frame_bytes: int | None = 48 * 2**20
     detect_cuts: bool = True
 
 
@@ -73,7 +77,7 @@ class ScanPlanner:
     def __init__(self, policy: ScanPolicy) -> None:
         self._policy = policy
         self._cuts = ShotCutDetector() if policy.detect_cuts else None
-        self._next_seconds = -np.inf
+        self._planned_seconds = -np.inf
         self._waiting_bytes = 0
         self._scans = 0  # in this shot
         self._searched: npt.NDArray[np.int16] | None = None  # the grid of the last picture that was searched
@@ -83,25 +87,41 @@ class ScanPlanner:
         """Say whether a new shot begins with this frame."""
         if self._cuts is None or not self._cuts.is_cut(frame):
             return False
-        self._next_seconds, self._scans, self._searched = -np.inf, 0, None
+        self._planned_seconds, self._scans, self._searched = -np.inf, 0, None
         return True
 
-    def scan(self, frame: Frame) -> Scan | None:
-        """Return how this frame is to be searched; None: it need not be."""
+    def scan(self, frame: Frame, effort: Effort = FULL) -> Scan | None:
+        """Return how this frame is to be searched; None: it need not be.
+
+        With less than the full effort the first search of a shot, too, passes over faces that are too small for it: it
+        is the dearest, and would come when there is least time for it.
+        """
         now, size = frame.pts_seconds, frame.picture.width * frame.picture.height * 3 // 2
         self._waiting_bytes += size
-        if now < self._next_seconds - _GRACE_SECONDS and self._waiting_bytes + size <= self._policy.most_frame_bytes:
+        every_seconds = effort.search_seconds(self._policy.every_seconds)
+        if now < self._planned_seconds + every_seconds - _GRACE_SECONDS and self._has_room(self._waiting_bytes + size):
             return None
-        self._next_seconds = now + self._policy.every_seconds
+        self._planned_seconds = now
         is_full = self._scans % _FULL_EVERY == 0 or self._policy.coarse_min_face_pixels is None
         is_spare = self._is_spare(is_full=is_full)
-        if self._policy.every_seconds > 0 and self._is_still(frame, is_remembered=not is_spare):
+        if every_seconds > 0 and self._is_still(frame, is_remembered=not is_spare):
             self._waiting_bytes = 0
             return Scan(is_still=True)
         self._scans += 1
         if not is_spare:  # where it is left out, its frames wait for the next one
             self._waiting_bytes = 0
-        return Scan(None if is_full else self._policy.coarse_min_face_pixels, is_spare=is_spare)
+        return Scan(self._smallest(effort, is_full=is_full), is_spare=is_spare)
+
+    def _has_room(self, frame_bytes: int) -> bool:
+        """Say whether frames that hold so much memory may wait for the next search."""
+        return self._policy.most_frame_bytes is None or frame_bytes <= self._policy.most_frame_bytes
+
+    def _smallest(self, effort: Effort, *, is_full: bool) -> float | None:
+        """Return the smallest face to search for; None: the detector's own."""
+        coarse = self._policy.coarse_min_face_pixels
+        if is_full or coarse is None:
+            return None if effort.face_times == 1 else self._policy.min_face_pixels * effort.face_times
+        return coarse * effort.face_times
 
     def _is_spare(self, *, is_full: bool) -> bool:
         """Say whether the next search may be left out: not two in a row, nor the only ones that see small faces."""
@@ -109,7 +129,7 @@ class ScanPlanner:
             return False
         if is_full and self._policy.coarse_min_face_pixels is not None:
             return False
-        return 2 * self._waiting_bytes <= self._policy.most_frame_bytes
+        return self._has_room(2 * self._waiting_bytes)
 
     def closing(self) -> Scan:
         """Return how the last frame of a shot is searched where it was not due: who came in is seen by then."""

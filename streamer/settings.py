@@ -41,7 +41,7 @@ class TrackerSettings(Section):
     """Which tracker follows faces."""
     detect_every_seconds: float | None = Field(default=None, ge=0, le=60)
     """Seconds between searches of the whole picture; 0: every frame; null: 0.6 in files, where faces are followed from
-    both searches into the frames between (1.2 while nobody is there), and 0.2 live."""
+    both searches into the frames between (1.2 while nobody is there), and 0.4 live."""
     look_every_seconds: float = Field(default=0.16, ge=0, le=60)
     """In files, seconds between looks near the known faces from one search to the next; 0: every frame."""
     low_score_threshold: float = Field(default=0.7, gt=0, le=1)

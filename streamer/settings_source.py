@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -50,8 +50,15 @@ class SourceSettings(Section):
     what suits size and rate."""
     stall_seconds: float = Field(default=2.0, ge=0.2, le=60)
     """Seconds without a picture after which a camera is opened anew."""
-    open_timeout_seconds: float = Field(default=10.0, ge=0.5, le=300)
+    camera_open_seconds: float = Field(default=10.0, ge=0.5, le=300)
     """Seconds to wait for a camera's first picture."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """What RTSP streams send their pictures over; udp may lose some, and some servers offer it alone."""
+    open_timeout_seconds: float = Field(default=5.0, ge=0.1, le=600)
+    """Seconds that each of the two steps of opening a network stream may take: connecting, and finding out what is
+    sent."""
+    read_timeout_seconds: float = Field(default=3.0, ge=0.1, le=600)
+    """Seconds without a packet after which a network stream is given up and opened anew."""
 
     @property
     def camera_mode(self) -> CameraMode:

@@ -185,6 +185,11 @@ class RunStats:
                 self._touch(began_at)
                 self._touch(ended_at)
 
+    def note(self, stage: str, seconds: float) -> None:
+        """Note a time that nothing ran in, such as the age of what is shown, among the stages' times."""
+        with self._lock:
+            self._stages.setdefault(stage, _Stage()).wall.add(seconds)
+
     def count_frame(self, captured_at: float) -> None:
         """Count a frame whose result is out; `captured_at` is the frame's."""
         now = self._clock()
@@ -202,6 +207,12 @@ class RunStats:
         """Count packets or pictures that could not be decoded."""
         with self._lock:
             self._skipped += count
+
+    @property
+    def dropped(self) -> int:
+        """Frames passed over so far."""
+        with self._lock:
+            return self._dropped
 
     def summary(self) -> StatsSummary:
         """Return the numbers so far."""

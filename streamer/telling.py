@@ -6,7 +6,7 @@ Names and events are made of what frames show, in the order in which they leave,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,11 +38,11 @@ class Teller:
     """Tells one source's sightings as results, in order.
 
     Args:
-        matcher: Says what other names a face could have; None: nobody is named.
+        matcher: Returns what says now what other names a face could have, or None: nobody is named.
         left_after_seconds: A track not shown for so long has left.
     """
 
-    def __init__(self, matcher: Matcher | None, left_after_seconds: float) -> None:
+    def __init__(self, matcher: Callable[[], Matcher | None], left_after_seconds: float) -> None:
         self._matcher, self._left_after_seconds = matcher, left_after_seconds
         self._here: dict[int, Told] = {}
 
@@ -66,9 +66,10 @@ class Teller:
     def _identities(self, faces: Sequence[Face]) -> list[Identity | None]:
         names = Counter(face.dossier.name for face in faces if face.dossier.name is not None)
         is_barred = any(_is_barred(face.dossier, face.dossier.name) for face in faces)
-        if self._matcher is None or (max(names.values(), default=0) < 2 and not is_barred):
+        matcher = self._matcher()
+        if matcher is None or (max(names.values(), default=0) < 2 and not is_barred):
             return [face.dossier.identity for face in faces]
-        claims = [self._claim(face, self._matcher) for face in faces]
+        claims = [self._claim(face, matcher) for face in faces]
         given = each_name_once(claims)
         _remember_losers(faces, given)
         return [_resolved(face.dossier.identity, answer) for face, answer in zip(faces, given, strict=True)]
@@ -124,7 +125,9 @@ def _name(identity: Identity | None) -> str | None:
 
 
 def _is_barred(dossier: Dossier, name: str | None) -> bool:
-    """Say whether a name that a face could have is that of somebody who was seen beside it, with a better claim."""
+    """Say whether a name that a face could have is denied, or of somebody seen beside it, with a better claim."""
+    if name in dossier.denied:
+        return True
     holder = dossier.lost_to.get(name) if name is not None else None
     return holder is not None and holder.name == name
 

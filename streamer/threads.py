@@ -1,6 +1,7 @@
 """The threads of a run, one class a kind: they read sources, search whole frames, and feed sinks.
 
-The only module that starts threads; each has a name, hands its error on, and is joined. runner.py puts them together.
+With live_threads.py all that starts threads; each has a name, hands its error on, and is joined. runner.py puts them
+together.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from streamer.batches import Batch, Followed, FrameStages
 from streamer.canvas import Canvas
 from streamer.errors import SinkError, StreamerError
 from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
-from streamer.stages import Sink, Source
+from streamer.stages import LiveSource, Sink, Source
 from streamer.stats import RunStats
 from streamer.types import Ending, Frame, FrameResult, SourceInfo
 
@@ -44,13 +45,21 @@ class Grabber:
         self.frames = FrameQueue(capacity, is_live=source.info.is_live, arrival=arrival)
         self.error: StreamerError | None = None
         self._source, self._stats = source, stats
+        self._live = source if isinstance(source, LiveSource) else None
+        self._dropped = self._dropped_before = 0
+        self._has_begun = False
         self._thread = threading.Thread(target=self._run, name=f"grab-{source.info.source_id}", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            while (frame := self._read()) is not None and self.frames.put(frame):
-                pass
+            while (frame := self._read()) is not None:
+                if self._live is not None and not self._has_begun:
+                    # What came while nobody could read yet was not dropped by this run.
+                    self._has_begun, self._dropped_before = True, self._live.status.dropped
+                if not self.frames.put(frame):
+                    break
+                self._count_dropped()
         except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
             self._note(error)
         finally:
@@ -75,11 +84,21 @@ class Grabber:
             self._stats.count_skipped(self._source.skipped - skipped)
         return frame
 
+    def _count_dropped(self) -> None:
+        """Count what was passed over since the last time, here and in the source itself."""
+        in_source = self._live.status.dropped - self._dropped_before if self._live is not None else 0
+        dropped = self.frames.dropped + in_source
+        if dropped > self._dropped:
+            self._stats.count_dropped(dropped - self._dropped)
+            self._dropped = dropped
+
     def stop(self) -> None:
-        """End the thread, which closes its source; a read in progress is waited for."""
+        """End the thread, which closes its source; a read in progress is waited for, unless the source is live."""
         self.frames.close()
+        if self._live is not None:
+            self._live.close()
         _join(self._thread)
-        self._stats.count_dropped(self.frames.dropped)
+        self._count_dropped()
 
 
 class SinkThread:

@@ -386,7 +386,7 @@ def test_the_configured_time_outs_are_kept(camera: FakeCamera) -> None:
         source.close()
         reader.join()
     with pytest.raises(SourceOpenError, match=r"no picture in 0\.5 s"):
-        open_camera(0, load_config(None, ["source.open_timeout_seconds=0.5"]))
+        open_camera(0, load_config(None, ["source.camera_open_seconds=0.5"]))
 
 
 @pytest.mark.parametrize(

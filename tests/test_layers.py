@@ -15,8 +15,9 @@ PACKAGE = ROOT / "streamer"
 
 # Each imports only from the ones above it; parts in one line do not import each other.
 LAYERS = (
-    ("errors", "emotion_names", "cmap", "times"),
-    ("json_checks",),
+    ("errors", "emotion_names", "cmap", "times", "interrupts", "budget", "effort", "load", "live_choices"),
+    ("rungs", "rung_costs", "overload_policy"),
+    ("json_checks", "addresses"),
     ("pictures",),
     ("canvas", "photos", "tables", "torch_files", "http_files", "net_files", "layers", "weights_file"),
     ("types",),
@@ -24,23 +25,27 @@ LAYERS = (
     ("recorded_fields",),
     ("recordings",),
     ("geometry", "stages", "devices", "weights", "stats", "fonts", "openvino_runtime", "cuda_graphs", "onnx_file"),
-    ("plates", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards"),
-    ("layers_torch",),
+    ("plates", "retries", "downloads", "onnx_net", "torch_batches", "layers_openvino", "model_cards"),
+    ("layers_torch", "hud", "display", "live_status"),
     ("sources", "detectors", "trackers", "recognition", "emotion", "sinks", "annotate"),
-    ("label_policy", "scans", "gaps", "recorded_tracks"),
+    ("live_keys",),
+    ("live_view",),
+    ("label_policy", "scans", "gaps", "recorded_tracks", "overload"),
     ("dossiers",),
-    ("revival", "doubts", "dissent", "telling"),
+    ("answering", "revival", "doubts", "dissent", "telling"),
     ("casebook", "lookahead", "reading"),
     ("labels",),
     ("strangers", "relabelling", "cards"),
     ("strangers_file", "stranger_cards", "people_cards"),
-    ("naming", "forgetting", "reports"),
+    ("naming", "forgetting", "reports", "live_looks", "live_gallery", "live_changes"),
+    ("live_editing",),
+    ("live_people",),
     ("spans",),
     ("batches",),
     ("pipeline",),
     ("queues", "parallel"),
-    ("threads", "replay"),
-    ("runner",),
+    ("threads", "live_threads", "replay"),
+    ("runner", "outputs"),
     ("settings_values",),
     ("settings_emotion", "settings_source"),
     ("settings",),
@@ -48,7 +53,10 @@ LAYERS = (
     ("embedders", "classifiers", "policies"),
     ("models",),
     ("build",),
-    ("api", "stills", "enrolling", "labelled_faces"),
+    ("build_live", "api", "stills", "enrolling", "labelled_faces", "live_rates", "live_recorder"),
+    ("live_running",),
+    ("live_session",),
+    ("live_loop", "live_plan"),
     ("emotion_examples",),
     ("__init__",),
     ("evaluation",),
@@ -80,7 +88,7 @@ RESERVED = {
     "yaml": ("settings_values", "config"),
     "concurrent": ("parallel", "threads", "sinks.web"),
     "asyncio": ("sinks.web",),
-    "queue": ("threads", "sinks.web", "bench.ceiling"),
+    "queue": ("threads", "live_threads", "sinks.web", "bench.ceiling"),
     "_thread": (),
     "multiprocessing": (),
     "pickle": ("torch_files",),  # unpicklers that know the names of weights and no others
@@ -93,8 +101,8 @@ RESERVED = {
 # Who may start a thread, and who may besides wait for one; a lock that guards a counter is anybody's.
 # The benchmark's ceiling is a program of its own, none of our threads included; so is the process that reads a camera,
 # which must see its parent's end while a driver hangs.
-STARTERS = ("threads", "sinks.web", "bench.ceiling", "sources.camera_capture")
-WAITERS = ("queues", "runner")
+STARTERS = ("threads", "live_threads", "sinks.web", "bench.ceiling", "sources.camera_capture")
+WAITERS = ("queues", "runner", "interrupts")
 WAITING = ("Condition", "Event", "Lock")
 # Who may let time pass: between two attempts at a server nothing else could be waited for.
 SLEEPERS = ("downloads",)
@@ -173,7 +181,7 @@ def _use_faults(module: str, node: ast.AST) -> Iterator[str]:
         if name in ("time.sleep", "asyncio.sleep") and module not in SLEEPERS:
             yield f"{module} sleeps"
         if _needs_threads(name) and module not in STARTERS and not (module in WAITERS and last in WAITING):
-            yield f"{module} uses {name}, though threads belong to threads.py"
+            yield f"{module} uses {name}, though threads belong to threads.py and live_threads.py"
         if first == "cv2" and WINDOW_CALLS.fullmatch(last) and module not in WINDOWS:
             yield f"{module} calls {name}, though windows belong to sinks/window.py"
         if name in ("time as", "cv2 as", "torch as"):

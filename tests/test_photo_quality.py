@@ -93,7 +93,8 @@ class TestFaults:
         assert fault_of(change(crop, mild), landmarks) is None
         found = fault_of(change(crop, strong), landmarks)
         assert found is not None
-        assert found.startswith(reason)
+        assert found.reason.startswith(reason)
+        assert found.remedy
 
     @pytest.mark.parametrize("side", [-1, 1])
     @pytest.mark.parametrize("scale", [0.3, 1.0, 8.0])
@@ -104,7 +105,8 @@ class TestFaults:
             turned = FRONTAL.copy()
             turned[2, 0] += side * aside * 50
             fault = fault_of(crop, turned * np.float32(scale))
-            assert (fault == "the face is turned too far to one side") is is_turned
+            reason = fault.reason if fault is not None else None
+            assert (reason == "the face is turned too far to one side") is is_turned
 
     @pytest.mark.parametrize("degrees", [30, 90, 180])
     def test_a_head_on_its_side_is_not_turned_away(self, astronaut: UInt8, degrees: float) -> None:

@@ -10,6 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from streamer.batches import Batch
 from streamer.canvas import Canvas
 from streamer.errors import SinkError, SourceLostError, StreamerError, UsageError
 from streamer.gaps import SpanPolicy
@@ -22,7 +23,7 @@ from streamer.scans import ScanPolicy
 from streamer.spans import SpanFollower
 from streamer.stats import RunStats
 from streamer.trackers.kalman import KalmanTracker
-from streamer.types import Ending, Faces, FrameResult
+from streamer.types import Ending, Faces, Frame, FrameResult
 from tests.fakes import RED, DrawnSource, ListSink, SquareDetector, draw, make_frame
 
 
@@ -397,3 +398,31 @@ def test_a_stop_before_the_first_frame_writes_nothing() -> None:
     assert report.is_interrupted
     assert sink.results == []
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_frames_under_way_are_bounded_so_that_none_grows_old_behind_others(most: int) -> None:
+    """A live picture waits in its source's queue, where newer ones replace it, and nowhere behind that."""
+    planned: list[int] = []
+
+    class Counting(Pipeline):
+        def plan(self, frames: Sequence[Frame]) -> Batch:
+            planned.extend(frame.index for frame in frames)
+            return super().plan(frames)
+
+    source = DrawnSource(picture, 3000, is_live=True)
+    settings = RunSettings(batch_size=1, max_wait_seconds=0, queue_frames=1, most_under_way=most)
+    stages = Counting(SquareDetector(), KalmanTracker, TrackLabeller(None, None))
+    excess = []
+    with closing(results([source], stages, settings=settings)) as stream:
+        for done, _ in enumerate(stream):
+            threading.Event().wait(0.002)  # a slow reader: threads have time to run ahead
+            excess.append(len(planned) - done)
+    assert max(excess) == most
+    assert planned[-1] == 2999  # the newest was not dropped
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_no_frame_under_way_is_no_setting(most: int) -> None:
+    with pytest.raises(ValueError, match="most_under_way"):
+        RunSettings(most_under_way=most)

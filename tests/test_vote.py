@@ -310,7 +310,7 @@ FRAME_BYTES = 100 * 100 * 3 // 2
     ],
 )
 def test_frames_wait_for_no_longer_and_in_no_more_memory_than_stated(policy: LabelPolicy, most: int) -> None:
-    ahead = LookAhead(policy, ColourMatcher(), can_wait=True)
+    ahead = LookAhead(policy, ColourMatcher, can_wait=True)
     left: list[int] = []
     for index in range(40):
         left += [result.frame.index for result in ahead.add(sighting(index, is_sure=False))]
@@ -321,7 +321,7 @@ def test_frames_wait_for_no_longer_and_in_no_more_memory_than_stated(policy: Lab
 
 
 def test_frames_leave_as_soon_as_their_faces_are_sure_and_the_last_one_at_the_end() -> None:
-    ahead = LookAhead(LabelPolicy(), ColourMatcher(), can_wait=True)
+    ahead = LookAhead(LabelPolicy(), ColourMatcher, can_wait=True)
     assert list(ahead.add(sighting(0, is_sure=True))) == []
     assert [result.frame.index for result in ahead.add(sighting(1, is_sure=True))] == [0]
     (last,) = ahead.finish()
@@ -329,14 +329,14 @@ def test_frames_leave_as_soon_as_their_faces_are_sure_and_the_last_one_at_the_en
 
 
 def test_live_frames_never_wait() -> None:
-    ahead = LookAhead(LabelPolicy(), ColourMatcher(), can_wait=False)
+    ahead = LookAhead(LabelPolicy(), ColourMatcher, can_wait=False)
     for index in range(3):
         assert [result.frame.index for result in ahead.add(sighting(index, is_sure=False))] == [index]
     assert list(ahead.finish()) == []
 
 
 def test_where_nobody_is_named_no_frame_waits_for_a_name() -> None:
-    ahead = LookAhead(replace(LabelPolicy(), look_ahead_seconds=60.0), None, can_wait=True)
+    ahead = LookAhead(replace(LabelPolicy(), look_ahead_seconds=60.0), lambda: None, can_wait=True)
     assert [len(list(ahead.add(sighting(index, is_sure=False)))) for index in range(3)] == [0, 1, 1]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, cast
@@ -22,6 +21,7 @@ from streamer.cli import (
     doctor,
     evaluate,
     image,
+    live,
     models,
     people,
     process,
@@ -33,7 +33,7 @@ from streamer.cli import (
 )
 from streamer.cli.libraries import explain_import_error
 from streamer.cli.options import INTERRUPTED
-from streamer.cli.output import LogLevel, print_error, set_up_logging
+from streamer.cli.output import LogLevel, print_error, print_traceback, set_up_logging
 from streamer.errors import StreamerError
 
 _UNEXPECTED = 1
@@ -49,6 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # markup would swallow the [brackets] of names and paths
     pretty_exceptions_enable=False,
 )
+app.command("live")(live.live)
 app.command("process")(process.process)
 app.command("image")(image.image)
 app.command("relabel")(relabel.relabel)
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         return _leave_closed_pipe()
     except Exception as error:  # noqa: BLE001  the one place where whatever went wrong becomes one line
         if "--debug" in words or environment.get("STREAMER_DEBUG", "0").lower() not in ("", "0", "false"):
-            traceback.print_exc()
+            print_traceback(error)
         line, code = explained(error)
         print_error(line)
     return code

@@ -6,6 +6,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamer.addresses import is_address, redacted
 from streamer.errors import SinkError, SourceOpenError, UsageError, printable
 
 DEFAULT_FOLDER = Path("recordings")
@@ -16,10 +17,13 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     """Return the files that arguments name, in order, each once; a pattern is expanded where the shell did not.
 
     Raises:
-        SourceOpenError: A pattern matches nothing.
+        SourceOpenError: A pattern matches nothing, or is the address of a stream.
     """
     paths: dict[Path, None] = {}
     for pattern in patterns:
+        if is_address(pattern):
+            what = f"{redacted(pattern)} is a stream from a network, and files are wanted here"
+            raise SourceOpenError(f"{what}; streamer live --camera watches streams")
         path = Path(pattern)
         if not glob.has_magic(pattern) or path.exists():
             paths[path] = None

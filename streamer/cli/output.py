@@ -1,12 +1,18 @@
-"""What commands write: error lines and log lines to stderr, tables to stdout. Names and paths come out as they are."""
+"""What commands write: error lines and log lines to stderr, tables to stdout. Names and paths come out as they are.
+
+Credentials of addresses do not come out: here is where they are taken out of all that is logged or reported.
+"""
 
 from __future__ import annotations
 
 import enum
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import TextIO
+
+from streamer.addresses import redacted
 
 
 class LogLevel(enum.StrEnum):
@@ -30,7 +36,13 @@ def printable(text: str) -> str:
 
 def print_error(message: str) -> None:
     """Write one line to stderr."""
-    sys.stderr.write(f"streamer: error: {printable(message)}\n")
+    sys.stderr.write(f"streamer: error: {printable(redacted(message))}\n")
+    sys.stderr.flush()
+
+
+def print_traceback(error: BaseException) -> None:
+    """Write where an error came from, and what led to it, to stderr."""
+    sys.stderr.write(redacted("".join(traceback.format_exception(error))))
     sys.stderr.flush()
 
 
@@ -57,7 +69,10 @@ class _CurrentStderr(logging.StreamHandler[TextIO]):
 
 
 class _OneLine(logging.Formatter):
-    """Keeps a record on one line (a traceback aside), whatever its arguments hold."""
+    """Keeps a record on one line (a traceback aside), whatever its arguments hold, and credentials out of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own name
         record.message = printable(record.message)

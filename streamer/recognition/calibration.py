@@ -28,6 +28,7 @@ _RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 
 # Strangers shown to a gallery; fewer where so many templates would take seconds.
 _MOST_STRANGERS, _FEWEST_STRANGERS = 40_000, 4_000
 _MOST_COMPARISONS = 3e8
+DRAWN_AT_ONCE = 15_000
 # So many of the strangers that are most like somebody tell how the tail goes on, which falls off exponentially.
 _TAIL = 150
 # The mixture's own tail is too thin: for .1 % asked, .13 to .24 % came, for .3 % .38 to .54 %.
@@ -93,7 +94,11 @@ def calibrate(
     Returns:
         The thresholds; the same for the same input.
     """
-    closest = _closest(templates, photo_counts, population)
+    return calibration_at(_closest(templates, photo_counts, population))
+
+
+def calibration_at(closest: Float32) -> Calibration:
+    """Return the thresholds, given (M,), rising, how much each drawn stranger resembles whom they resemble most."""
     return Calibration(np.array([_quantile(closest, _asked(rate)) for rate in _RATES], np.float32))
 
 
@@ -118,13 +123,28 @@ def shifted(calibration: Calibration, shift: float) -> Calibration:
 def _closest(templates: Float32, photo_counts: npt.NDArray[np.intp], population: Population) -> Float32:
     """Return, rising, how much each of many drawn strangers resembles the person whom they resemble most."""
     allowed = allowances(photo_counts)
-    return np.sort(np.concatenate([(s @ templates.T + allowed).max(axis=1) for s in _drawn(templates, population)]))
+    drawn = population.drawn(strangers_for(len(templates)), DRAWN_AT_ONCE)
+    return np.sort(
+        np.concatenate(
+            [
+                (part @ templates.T + allowed).max(axis=1)
+                for strangers in drawn
+                for part in in_parts(strangers, len(templates))
+            ]
+        )
+    )
 
 
-def _drawn(templates: Float32, population: Population) -> Iterator[Float32]:
-    count = int(np.clip(_MOST_COMPARISONS / len(templates), _FEWEST_STRANGERS, _MOST_STRANGERS))
-    part = max(500, int(2e7 / len(templates)))  # similarities at a time: 80 MB at most
-    return population.drawn(count, min(part, 15_000))
+def strangers_for(people: int) -> int:
+    """Return how many strangers are shown to so many templates."""
+    return int(np.clip(_MOST_COMPARISONS / people, _FEWEST_STRANGERS, _MOST_STRANGERS))
+
+
+def in_parts(strangers: Float32, people: int) -> Iterator[Float32]:
+    """Yield (M, D) strangers in parts whose similarities to so many templates take 80 MB at most."""
+    part = max(500, int(2e7 / people))
+    for start in range(0, len(strangers), part):
+        yield strangers[start : start + part]
 
 
 def _asked(rate: float) -> float:

@@ -84,7 +84,7 @@ def edit_gallery(
     Raises:
         GalleryError: It is in use, damaged, made with another net, or cannot be written; the old one is intact.
     """
-    load_or_empty(path, embedder)  # what is wrong is told before a folder is made
+    _exists(path)  # what is wrong with an absent one is told before a folder is made
     with _locked(path, lock_timeout_seconds):
         changed = calibrated(change(load_or_empty(path, embedder)))
         check_embedder(changed.embedder, embedder, "the changed gallery")

@@ -7,6 +7,8 @@ what LFW's own 2,719 pictures show, of which it refuses the share given with it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -26,10 +28,26 @@ _DARKEST, _BRIGHTEST = 20.0, 225.0
 _LEAST_CONTRAST = 5.0
 # How far the nose lies from the middle between the eyes, in eye distances: from .5 on a sixth is lost. Refuses .9 %.
 _MOST_TURNED = 0.45
+_LIGHT, _LESS_LIGHT = "turn towards the light", "turn away from the light"
 
 
-def fault_of(crop: Crops, landmarks: Float32) -> str | None:
-    """Return why a face should not be enrolled, in a few words; None: it is fit.
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a face should not be enrolled, and what the person can do about it before a camera; each in a few words."""
+
+    reason: str
+    remedy: str
+
+
+def small_face(side_pixels: float) -> Fault | None:
+    """Return what is wrong with a face whose box has this shorter side, px; None: it is large enough."""
+    if side_pixels >= MIN_FACE_PIXELS:
+        return None
+    return Fault(f"the face has only {side_pixels:.0f} px (at least {MIN_FACE_PIXELS:.0f} wanted)", "come nearer")
+
+
+def fault_of(crop: Crops, landmarks: Float32) -> Fault | None:
+    """Return why a face should not be enrolled; None: it is fit.
 
     Args:
         crop: (S, S, 3) uint8 BGR, aligned.
@@ -40,14 +58,15 @@ def fault_of(crop: Crops, landmarks: Float32) -> str | None:
     grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_BGR2GRAY), np.float32)
     mean, deviation = float(grey.mean()), float(grey.std())
     if mean < _DARKEST:
-        return f"the face is too dark (mean {mean:.0f} of 255, at least {_DARKEST:.0f} wanted)"
+        return Fault(f"the face is too dark (mean {mean:.0f} of 255, at least {_DARKEST:.0f} wanted)", _LIGHT)
     if mean > _BRIGHTEST:
-        return f"the face is overexposed (mean {mean:.0f} of 255, at most {_BRIGHTEST:.0f} wanted)"
+        return Fault(f"the face is overexposed (mean {mean:.0f} of 255, at most {_BRIGHTEST:.0f} wanted)", _LESS_LIGHT)
     if deviation < _LEAST_CONTRAST:
-        return f"the face has too little contrast (deviation {deviation:.1f}, at least {_LEAST_CONTRAST:.0f} wanted)"
+        measured = f"deviation {deviation:.1f}, at least {_LEAST_CONTRAST:.0f} wanted"
+        return Fault(f"the face has too little contrast ({measured})", _LIGHT)
     fine = grey - cv2.GaussianBlur(grey, (0, 0), 2 * side / 150)
     if float(fine.var()) < _LEAST_DETAIL * deviation**2:
-        return "the face is blurred"
+        return Fault("the face is blurred", "hold still, or come nearer")
     if geometry.nose_offset(landmarks) > _MOST_TURNED:
-        return "the face is turned too far to one side"
+        return Fault("the face is turned too far to one side", "look into the camera")
     return None

@@ -122,7 +122,7 @@ class PhotoReader:
         crop = self._embedder.crop(picture, landmarks)
         fault = None if self._accept_faults else fault_of(crop, landmarks)
         if fault is not None:
-            raise RefusedError(fault)
+            raise RefusedError(fault.reason)
         return crop
 
 

@@ -9,6 +9,7 @@ import lap
 import numpy as np
 
 from streamer import geometry
+from streamer.pictures import Picture
 from streamer.types import Float32, Identity, Track
 
 # The weight of old evidence is limited to so many perfect views, so that a track can still change its mind.
@@ -16,6 +17,8 @@ _MOST_EVIDENCE = 6.0
 # From this size on a larger face says no more: the embedder's 150 px crop holds about 112 px of face, edge to edge.
 _FULL_SIZE_PIXELS = 112.0
 _LEAST_QUALITY = 0.05
+# A face reaches beyond its landmarks' box by about so much of it.
+_EDGE_MARGIN = 0.4
 # Log-odds by which a rival must be better to take a name over: views of one person differ by about .02 in similarity,
 # which the default matcher takes for so much.
 _HOLDER_ADVANTAGE = 2.8
@@ -31,6 +34,13 @@ def view_quality(track: Track) -> float:
     frontality = max(0.0, 1 - 2 * geometry.nose_offset(track.landmarks))
     size = min(1.0, shorter_side(track) / _FULL_SIZE_PIXELS)
     return float(np.clip(size * frontality * track.score, _LEAST_QUALITY, 1.0))
+
+
+def is_whole(picture: Picture, landmarks: Float32) -> bool:
+    """Say whether the picture's edge leaves a face with these (5, 2) landmarks whole."""
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    margin = (high - low) * _EDGE_MARGIN
+    return bool((low >= margin).all() and (high + margin <= (picture.width, picture.height)).all())
 
 
 def shorter_side(track: Track) -> float:

@@ -21,16 +21,15 @@ from streamer.canvas import Canvas
 from streamer.devices import probe_cpus
 from streamer.pictures import UInt8
 from streamer.sinks.audio import AudioTrack, open_audio
-from streamer.sinks.encoders import SOFTWARE, Encoding, choose_encoder, encoder_options, hardware_memory, pixel_format
+from streamer.sinks.encoders import SOFTWARE, Encoding, choose_encoder, encoder_options
 from streamer.sinks.files import PartFile
+from streamer.sinks.video_stream import ChosenEncoder, add_pictures, frame_of
 from streamer.types import SourceInfo
 
 _log = logging.getLogger(__name__)
 
 MATROSKA_TICK_SECONDS = Fraction(1, 1000)
 _KEY_FRAME_SECONDS = 2.0
-# ITU-T H.273 numbers of the colours of HD and of SD video; FFmpeg's number for limited range.
-_BT709, _SMPTE170M, _LIMITED_RANGE = 1, 6, 1
 _BLACK = (16, 128, 128)
 
 
@@ -92,22 +91,12 @@ class Movie:
 
     def add_video(self, info: SourceInfo, first: Canvas, encoding: Encoding) -> None:
         """Add the pictures' stream, in the size and colours of the `first` one."""
-        rate = max(Fraction(info.declared_fps).limit_denominator(1001), Fraction(1, 1001))
-        encoder = choose_encoder(encoding, (first.width, first.height))
-        options, memory = encoder_options(encoder, encoding), hardware_memory(encoder)
-        video = self._output.add_stream(encoder, rate=rate, options=options, hwaccel=memory)
-        assert isinstance(video, VideoStream)
-        self._video = video
+        name = choose_encoder(encoding, (first.width, first.height))
+        # x264 would take half as many again: no faster beside decoder and nets, with more pictures in memory.
+        threads = (encoding.threads or probe_cpus().usable) if name == SOFTWARE else None
+        encoder = ChosenEncoder(name, encoder_options(name, encoding), threads)
+        self._video = add_pictures(self._output, info, first, encoder, self._timeline.tick_seconds)
         self._frame_seconds = 1 / info.declared_fps
-        codec = self._video.codec_context
-        codec.width, codec.height, codec.pix_fmt = first.width, first.height, pixel_format(encoder)
-        codec.time_base = self._timeline.tick_seconds
-        if encoder == SOFTWARE:
-            # x264 would take half as many again: no faster beside decoder and nets, with more pictures in memory.
-            codec.thread_count = encoding.threads or probe_cpus().usable
-        codec.sample_aspect_ratio = info.sample_aspect_ratio
-        codec.color_range = _LIMITED_RANGE
-        codec.color_primaries = codec.color_trc = codec.colorspace = _BT709 if first.is_bt709 else _SMPTE170M
 
     def add_audio(self, source: Path, end_seconds: float) -> None:
         """Add the sound of `source`, where it has any, up to `end_seconds` of the file's time."""
@@ -160,18 +149,7 @@ class Movie:
                 )
             self._has_warned_of_size = True
             planes = _fitted(planes, codec.width, codec.height)
-        # A frame of its own, for its time and type, on the same memory: encoders read it before `encode` returns.
-        return av.VideoFrame.from_dlpack([_exportable(plane) for plane in planes], format="yuv420p")
-
-
-def _exportable(plane: UInt8) -> UInt8:
-    """Return the plane as DLPack takes it, which knows no read-only arrays; nobody writes there all the same."""
-    view = plane.view()
-    try:
-        view.flags.writeable = True
-    except ValueError:  # memory that nobody may write, such as a file mapped for reading
-        return plane.copy()
-    return view
+        return frame_of(planes)
 
 
 def _muxing(container: str, tick_seconds: Fraction) -> dict[str, str]:
