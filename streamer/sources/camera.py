@@ -22,7 +22,7 @@ from streamer.sources.camera_clock import TIME_BASE, CaptureClock
 from streamer.sources.camera_link import Kind, Reason, Record
 from streamer.sources.camera_mode import CameraMode, camera_address
 from streamer.sources.camera_process import CaptureProcess
-from streamer.sources.camera_words import NO_PICTURE, refusal, trouble
+from streamer.sources.camera_words import NO_PICTURE, ended, refusal, trouble
 from streamer.types import Frame, SourceInfo, SourceState, SourceStatus
 
 _FALLBACK_FPS = 30.0
@@ -127,9 +127,10 @@ class CameraSource:
             self._wake_end.send(b"\0")
         # Whoever reads leaves at once and frees it all; a signal handler inside `read` would wait for itself.
         if self._reading.acquire(timeout=1.5):
-            with contextlib.ExitStack() as last:
-                last.callback(self._reading.release)
+            try:
                 self._free()
+            finally:
+                self._reading.release()
 
     def _free(self) -> None:
         capture, self._capture, self._held = self._capture, None, None
@@ -137,6 +138,7 @@ class CameraSource:
             capture.stop()
         self._waker.close()
         self._wake_end.close()
+        self._trouble = ""
         self._set_status(SourceState.ENDED)
 
     # ---- pictures
@@ -252,7 +254,9 @@ class CameraSource:
         """Wait for the first picture. Raises SourceOpenError, saying why there is none."""
         while (frame := self._newest(capture)) is None:
             left = self._began_at + self._open_timeout_seconds - time.monotonic()
-            if self._reason not in _PASSING or capture.has_ended or left <= 0:
+            if capture.has_ended:
+                raise SourceOpenError(ended(printable(self._camera)))
+            if self._reason not in _PASSING or left <= 0:
                 raise SourceOpenError(refusal(printable(self._camera), self._reason, self._open_timeout_seconds))
             capture.wait(left)
         return frame

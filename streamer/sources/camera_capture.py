@@ -85,9 +85,11 @@ class Capture:
             before = self._sequence
             reason = self._read_while_it_lasts()
             self._sender.tell(Record(Kind.LOST, reason))
-            delay = _FIRST_RETRY_SECONDS if self._sequence > before else min(delay * 1.5, _LONGEST_RETRY_SECONDS)
+            if self._sequence > before:
+                delay = _FIRST_RETRY_SECONDS
             if watch.wait(delay * random.uniform(0.8, 1.0)):  # noqa: S311  jitter
                 return
+            delay = min(delay * 1.5, _LONGEST_RETRY_SECONDS)
 
     def _read_while_it_lasts(self) -> Reason:
         """Open the camera and pass its pictures on; return why there are no more."""
@@ -162,7 +164,9 @@ def _ask(capture: cv2.VideoCapture, asked: CameraMode) -> CameraMode:
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
     size = (max(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), 1), max(int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), 1))
     fps = capture.get(cv2.CAP_PROP_FPS)
-    return CameraMode(size, fps if 0 < fps <= 1000 else None, pixel_format if pixel_format.isalnum() else None)
+    return CameraMode(
+        size, fps if 0 < fps <= 1000 else None, pixel_format if pixel_format.replace(" ", "").isalnum() else None
+    )
 
 
 def _opened_record(name: str, granted: CameraMode) -> Record:
@@ -177,9 +181,11 @@ def _retrieved(capture: cv2.VideoCapture) -> UInt8 | None:
         is_read, raw = capture.retrieve()
         # One line is the bytes of a JPEG.
         picture = cv2.imdecode(raw, cv2.IMREAD_COLOR) if is_read and raw.shape[0] == 1 else raw
+        if is_read and picture is not None and picture.ndim == 2:  # from an infra-red camera
+            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     except cv2.error:
         return None
-    if not is_read or picture is None or picture.ndim != 3 or picture.shape[2] not in (2, 3) or 0 in picture.shape:
+    if not is_read or picture is None or picture.dtype != np.uint8 or picture.shape[2:] not in ((2,), (3,)):
         return None
     return np.asarray(picture, np.uint8)
 

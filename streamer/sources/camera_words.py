@@ -41,3 +41,11 @@ def refusal(camera: str, reason: Reason, waited_seconds: float) -> str:
                 f"the camera {camera} gave no picture in {waited_seconds:g} s; plug it out and in, or ask for another "
                 "size or pixel format"
             )
+
+
+def ended(camera: str) -> str:
+    """Return the line that says that whatever opens a camera crashes."""
+    return (
+        f"the process that reads the camera {camera} ended at once, as with a broken driver; ask for another size or "
+        "pixel format, or plug the camera out and in"
+    )
