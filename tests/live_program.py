@@ -162,6 +162,13 @@ def results_of(path: Path) -> list[Line]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def seen_so_far(path: Path) -> list[Line]:
+    """Read what is written of a results file that is still being written."""
+    part = path.with_suffix(".part.jsonl")
+    whole = part.read_text(encoding="utf-8").rpartition("\n")[0] if part.exists() else ""
+    return [json.loads(line) for line in whole.splitlines()]
+
+
 def names_in(lines: list[Line]) -> list[str | None]:
     """Return the name of the first face of each frame that shows any."""
     names: list[str | None] = []

@@ -1,4 +1,4 @@
-"""`streamer live` from end to end: a real window, a camera through the real V4L2 calls, keys by xdotool, real faults."""
+"""`streamer live` from end to end: a real window, a camera by the real V4L2 calls, keys by xdotool, real faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from streamer.pictures import UInt8
 from tests.fake_camera import FakeCamera, FakeCameras, moving_face
-from tests.live_program import LiveProgram, names_in, results_of, screen
+from tests.live_program import LiveProgram, names_in, results_of, screen, seen_so_far, until
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -59,64 +59,56 @@ def watching(start: Start, *arguments: str) -> LiveProgram:
     return program
 
 
+def named(path: Path, name: str | None) -> None:
+    """Wait until the last face in a results file has a name, or none."""
+    until(lambda: names_in(seen_so_far(path))[-1:] == [name], 15, f"{name} in {path}")
+
+
+def a_face_is_seen(path: Path) -> None:
+    until(lambda: len(names_in(seen_so_far(path))) >= 3, 15, f"a face in {path}")
+
+
 def test_a_camera_is_shown_and_its_faces_are_in_the_results(camera: FakeCamera, start: Start, tmp_path: Path) -> None:
+    results = tmp_path / "seen.jsonl"
     program = watching(start, "--results", "seen.jsonl", "--record", "seen.mp4")
-    program.press("d", "h", "h", "m", "b", "plus", "minus", "f", "f")
-    program.said("watching")
-    program.press("R", "s")
+    program.press("d", "h", "h", "m", "b", "plus", "minus", "f", "f", "R", "s")
     program.said("recording recordings/.*-clean.mp4")
     program.said("saved recordings/.*png")
+    until(lambda: len(seen_so_far(results)) > 40, 15, "forty frames")
     assert program.quit() == 0, program.log
-    lines = results_of(tmp_path / "seen.jsonl")
+    lines = results_of(results)
     frames = [line for line in lines if line["type"] == "frame"]
-    assert len(frames) > 20
     assert sum(bool(line["faces"]) for line in frames) > 0.5 * len(frames)
-    summary = lines[-1]
-    assert summary["type"] == "summary"
-    stages = summary["stages"]
+    assert lines[-1]["type"] == "summary"
+    stages = lines[-1]["stages"]
     assert isinstance(stages, dict)
     # A sanity bound: machines that run tests are busy. The figures are measured apart.
     assert stages["shown"]["p95"] < 0.5
     for path in [tmp_path / "seen.mp4", *(tmp_path / "recordings").glob("*-clean.mp4")]:
         with av.open(str(path)) as container:
-            assert sum(1 for _ in container.decode(video=0)) > 1, path
+            assert sum(1 for _ in container.decode(video=0)) > 10, path
     assert "Traceback" not in program.log
 
 
-def test_a_face_gets_a_name_by_keys_and_keeps_it_over_a_restart(
+def test_a_face_gets_a_name_by_keys_keeps_it_over_a_restart_and_loses_it_where_it_is_wrong(
     camera: FakeCamera, start: Start, tmp_path: Path
 ) -> None:
     program = watching(start, "--results", "first.jsonl")
-    program.press("e")
-    program.said("watching")
-    chosen = False
-    for _ in range(50):  # until a face is there to be chosen
-        program.press("1")
-        program.type("Mae")
-        program.press("Return")
-        chosen = "Mae is known now" in program.log
-        if chosen:
-            break
-        program.press("Escape", "e")
+    a_face_is_seen(tmp_path / "first.jsonl")
+    program.press("e", "1")
+    program.type("Mae")
+    program.press("Return")
     program.said("Mae is known now")
+    named(tmp_path / "first.jsonl", "Mae")
     assert program.quit() == 0, program.log
-    assert names_in(results_of(tmp_path / "first.jsonl"))[-1] == "Mae"
 
     again = watching(start, "--results", "second.jsonl")
-    again.said("watching")
-    again.press("n")
-    again.press("Escape")
-    assert_named(again, tmp_path / "second.part.jsonl", "Mae")
+    named(tmp_path / "second.jsonl", "Mae")
     again.press("n", "1")
-    again.said("not Mae|is no longer|taken", seconds=10)
+    named(tmp_path / "second.jsonl", None)
     assert again.quit() == 0, again.log
-    assert names_in(results_of(tmp_path / "second.jsonl"))[-1] is None
-
-
-def assert_named(program: LiveProgram, results: Path, name: str) -> None:
-    from tests.live_program import until
-
-    until(lambda: f'"name":"{name}"' in results.read_text(encoding="utf-8"), 15, f"{name} in\n{program.log}")
+    kinds = [line["kind"] for line in results_of(tmp_path / "second.jsonl") if line["type"] == "event"]
+    assert "identified" in kinds
 
 
 @pytest.mark.parametrize("fault", ["unplug", "stall"])

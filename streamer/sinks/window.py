@@ -100,6 +100,16 @@ def _greeted(connect: Callable[[], socket.socket]) -> bool:
         return False
 
 
+def _x11_keys(title: str) -> X11Keys | None:
+    """Return what reads the keys of a window; None: it is not (yet) possible, and keys come without their case."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return X11Keys(title)
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Click:
     """A press of the left mouse button, in pixels of the picture that is shown."""
@@ -123,7 +133,7 @@ class Window:
         # Without GUI_NORMAL Qt adds a toolbar.
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._clicks: list[Click] = []
-        self._keys: X11Keys | None = None
+        self._keys = _x11_keys(title)
         self._was_shown = self._is_shifted = False
         self._size = size
         cv2.resizeWindow(title, *size)
@@ -140,11 +150,9 @@ class Window:
     def poll(self) -> list[str | Click]:
         """Let the window work for a millisecond; return the keys pressed (a character or a name) and the clicks."""
         code = cv2.waitKeyEx(1)
-        if not self._was_shown:
-            self._was_shown = True
-            if sys.platform.startswith("linux"):
-                with contextlib.suppress(OSError):  # then keys come without their case
-                    self._keys = X11Keys(self._title)
+        self._was_shown = True
+        if self._keys is None:
+            self._keys = _x11_keys(self._title)
         keys = list(self._keys.poll()) if self._keys is not None else self._decoded(code)
         clicks, self._clicks = self._clicks, []
         return [*keys, *clicks]

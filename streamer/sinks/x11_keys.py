@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_uint, c_ulong, c_void_p
 from types import MappingProxyType
 
-_KEY_PRESS, _DESTROY_NOTIFY, _MAPPING_NOTIFY = 2, 17, 34
-_KEY_PRESS_MASK, _STRUCTURE_NOTIFY_MASK = 1, 1 << 17
+_KEY_PRESS, _KEY_RELEASE, _DESTROY_NOTIFY, _MAPPING_NOTIFY = 2, 3, 17, 34
+_KEYS_AND_STRUCTURE_MASK = 1 << 0 | 1 << 1 | 1 << 17
+_KEYMAP_BYTES = 32
+# A key that is held down says the rest only once.
+_REPEATED = ("backspace", "delete", "+", "-")
 _CONTROL_MASK, _ALT_MASK = 1 << 2, 1 << 3
 _XA_CARDINAL = 6
 _TEXT_BYTES = 32
@@ -71,6 +74,8 @@ def _library() -> ctypes.CDLL:
     xlib.XPending.argtypes = xlib.XCloseDisplay.argtypes = xlib.XFree.argtypes = (c_void_p,)
     xlib.XNextEvent.argtypes = (c_void_p, c_void_p)
     xlib.XRefreshKeyboardMapping.argtypes = (c_void_p,)
+    xlib.XkbSetDetectableAutoRepeat.argtypes = (c_void_p, c_int, c_void_p)
+    xlib.XQueryKeymap.argtypes = (c_void_p, c_char_p)
     xlib.XLookupString.argtypes = (c_void_p, c_char_p, c_int, c_void_p, c_void_p)
     return xlib
 
@@ -95,7 +100,13 @@ class X11Keys:
             self.close()
             raise OSError(f"there is no window {title}")
         self.is_gone = False  # the window was destroyed, of which Qt is not told where another program did it
-        self._xlib.XSelectInput(self._display, window, _KEY_PRESS_MASK | _STRUCTURE_NOTIFY_MASK)
+        # Keys that are held tell only their repetition then, not a release before each.
+        self._xlib.XkbSetDetectableAutoRepeat(self._display, 1, None)
+        self._xlib.XSelectInput(self._display, window, _KEYS_AND_STRUCTURE_MASK)
+        # What is held down since before the window was there, such as the key that closed the last one, is not for it.
+        keymap = ctypes.create_string_buffer(_KEYMAP_BYTES)
+        self._xlib.XQueryKeymap(self._display, keymap)
+        self._held = {code for code in range(8 * _KEYMAP_BYTES) if keymap.raw[code // 8] >> code % 8 & 1}
 
     def poll(self) -> Iterator[str]:
         """Yield the keys pressed since the last time: a character, or a name such as `enter`."""
@@ -105,9 +116,13 @@ class X11Keys:
             self.is_gone |= event.type == _DESTROY_NOTIFY
             if event.type == _MAPPING_NOTIFY:  # keyboards are switched while a name is typed
                 self._xlib.XRefreshKeyboardMapping(byref(event))
+            if event.type == _KEY_RELEASE:
+                self._held.discard(event.key.keycode)
             if event.type == _KEY_PRESS and not event.key.state & (_CONTROL_MASK | _ALT_MASK):
+                is_repeated = event.key.keycode in self._held
+                self._held.add(event.key.keycode)
                 key = self._key(event)
-                if key is not None:
+                if key is not None and (not is_repeated or key in _REPEATED):
                     yield key
 
     def close(self) -> None:
