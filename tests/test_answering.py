@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamer.labels import LabelPolicy, Recognition, TrackLabeller, Word
-from streamer.recognition.gallery import edit_gallery
+from streamer.recognition.gallery import Gallery, edit_gallery, forget
 from streamer.stages import Matcher
 from streamer.types import Float32, FrameResult, Identity
 from tests.fakes import GREEN, NAMES, RED, ColourEmbedder, ColourMatcher, make_frame
@@ -158,6 +158,43 @@ def test_a_denied_name_does_not_come_back_with_the_person(tmp_path: Path) -> Non
     back = show.watch((300, 60, ORANGE), seconds=2)
     assert track_of(back, ORANGE) == track
     assert names(back) == {ORANGE: None}
+
+
+def test_a_name_that_was_wrongly_held_is_free_for_whose_it_is_in_the_next_frame(tmp_path: Path) -> None:
+    """Ana came when Olga had been taken for her for long, so she was believed to be somebody else."""
+    folder = tmp_path / "gallery"
+    edit_gallery(folder, EMBEDDER, lambda known: known.with_person(person_like("Ana", RED)))
+    show = LiveShow(folder)
+    olga, ana = (40, 60, ORANGE), (200, 60, RED)
+    show.watch(olga, seconds=2)
+    result = show.watch(olga, ana, seconds=2)
+    assert names(result) == {ORANGE: "Ana", RED: None}
+    word = Word("s", track_of(result, ORANGE), "Ana", is_theirs=False)
+    show.labeller.know(show.labeller.matcher, (word,))
+    assert names(show.step(olga, ana)) == {ORANGE: None, RED: "Ana"}
+
+
+def test_who_left_a_moment_ago_and_was_forgotten_comes_back_without_the_name(tmp_path: Path) -> None:
+    """It had been sure, and three looks would have been needed to doubt it: Olga resembles her nearly enough."""
+    folder = tmp_path / "gallery"
+    for name, colour in (("Ana", RED), ("Olga", (0, 137, 250))):
+        edit_gallery(folder, EMBEDDER, adding(name, colour))
+    policy = LabelPolicy(same_similarity=0.93, other_similarity=0.88, keep_looks=True)
+    show = LiveShow(folder, policy=policy)
+    show.people.refresh_if_changed()
+    result = show.watch((40, 60, RED), seconds=3)
+    assert names(result) == {RED: "Ana"}
+    show.watch(seconds=2)
+    forget(folder, "Ana")
+    assert show.people.refresh_if_changed() is not None
+    for _ in range(25):
+        back = show.step((300, 60, RED))
+        assert set(names(back).values()) <= {None}
+    assert track_of(back, RED) == track_of(result, RED)
+
+
+def adding(name: str, colour: tuple[int, int, int]) -> Callable[[Gallery], Gallery]:
+    return lambda known: known.with_person(person_like(name, colour))
 
 
 def test_the_colours_of_these_tests_are_known() -> None:
