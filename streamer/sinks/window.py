@@ -32,6 +32,7 @@ _NAMED = MappingProxyType({8: "backspace", 9: "tab", 10: "enter", 13: "enter", 2
 _X_DELETE, _X_SHIFT = 0xFFFF, (0xFFE1, 0xFFE2)
 _FONTS = Path(__file__).resolve().parents[1] / "assets"
 _LARGEST_START = (1280, 720)
+_RELEASE_SECONDS = 0.2
 _SMALLEST_SIDE, _LARGEST_SIDE = 160, 7680
 
 
@@ -198,6 +199,7 @@ class Window:
     def close(self) -> None:
         """Close the window; may be called more than once."""
         if self._keys is not None:
+            self._keys.wait_for_release(_RELEASE_SECONDS)
             self._keys.close()
             self._keys = None
         with contextlib.suppress(cv2.error):  # the user may have closed it

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
+import time
 from collections.abc import Iterator
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_uint, c_ulong, c_void_p
 from types import MappingProxyType
@@ -71,7 +73,9 @@ def _library() -> ctypes.CDLL:
     xlib.XGetWindowProperty.argtypes = (c_void_p, c_ulong, c_ulong, c_long, c_long, c_int, c_ulong) + (c_void_p,) * 5
     xlib.XFetchName.argtypes = (c_void_p, c_ulong, POINTER(c_void_p))
     xlib.XSelectInput.argtypes = (c_void_p, c_ulong, c_long)
-    xlib.XPending.argtypes = xlib.XCloseDisplay.argtypes = xlib.XFree.argtypes = (c_void_p,)
+    xlib.XConnectionNumber.argtypes = xlib.XPending.argtypes = xlib.XCloseDisplay.argtypes = xlib.XFree.argtypes = (
+        c_void_p,
+    )
     xlib.XNextEvent.argtypes = (c_void_p, c_void_p)
     xlib.XRefreshKeyboardMapping.argtypes = (c_void_p,)
     xlib.XkbSetDetectableAutoRepeat.argtypes = (c_void_p, c_int, c_void_p)
@@ -119,11 +123,21 @@ class X11Keys:
             if event.type == _KEY_RELEASE:
                 self._held.discard(event.key.keycode)
             if event.type == _KEY_PRESS and not event.key.state & (_CONTROL_MASK | _ALT_MASK):
-                is_repeated = event.key.keycode in self._held
+                # What another program sends has no release of its own.
+                is_repeated = event.key.keycode in self._held and not event.key.send_event
                 self._held.add(event.key.keycode)
                 key = self._key(event)
                 if key is not None and (not is_repeated or key in _REPEATED):
                     yield key
+
+    def wait_for_release(self, timeout_seconds: float) -> None:
+        """Wait until no key is held: if the window went before, whoever has the focus next would get the release."""
+        deadline = time.monotonic() + timeout_seconds
+        while self._display and self._held and not self.is_gone and (left := deadline - time.monotonic()) > 0:
+            if not self._xlib.XPending(self._display):
+                select.select([self._xlib.XConnectionNumber(self._display)], [], [], left)
+            for _ in self.poll():
+                pass
 
     def close(self) -> None:
         """Close the connection; may be called more than once."""
