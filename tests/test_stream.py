@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 
 from streamer.addresses import Address
+from streamer.build import open_stream
+from streamer.config import load_config
 from streamer.errors import SourceOpenError
 from streamer.interrupts import Interrupt
 from streamer.sources.stream import StreamSettings, StreamSource
 from streamer.sources.video import VideoSource
 from streamer.stages import LiveSource
 from streamer.types import Frame, SourceState
+from tests.file_server import serving
 from tests.rtsp_server import RtspServer, number_in, rtsp_server, write_numbered
 
 SECRET = "s3cr3t!"
@@ -114,6 +117,26 @@ def test_every_frame_comes_exact_and_in_order(source: StreamSource, video: Path)
     file.close()
     for frame, number in zip(frames, numbers, strict=True):
         np.testing.assert_array_equal(frame.picture.bgr(), stored[number])
+
+
+def test_the_configured_transport_is_used(server: RtspServer) -> None:
+    source = open_stream(Address(server.url), load_config(overrides=["source.transport=udp"]), source_id="door")
+    assert source.status.detail.endswith("over udp")
+    assert {frame.source_id for frame in read(source, 10)} == {"door"}
+    source.close()
+
+
+@pytest.mark.timeout(20)
+def test_a_stream_over_http_is_read_too_and_opened_anew_at_its_end(tmp_path: Path) -> None:
+    content = write_numbered(tmp_path / "numbered.ts", 30).read_bytes()
+    with serving(content) as files:
+        source = StreamSource(Address(files.url), settings=QUICK)
+        assert source.status.detail == "320×180, 25 fps, h264"
+        frames = itertools.takewhile(lambda _: source.status.reconnects < 2, iter(source.read, None))
+        numbers = [number_in(frame.picture.luma()) for frame in frames]
+        source.close()
+    assert numbers[:5] == [0, 1, 2, 3, 4]
+    assert numbers.count(0) == 2
 
 
 def test_frames_are_fresh(server: RtspServer, source: StreamSource) -> None:

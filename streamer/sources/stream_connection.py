@@ -14,12 +14,13 @@ from av.video.stream import VideoStream
 
 from streamer.addresses import Address
 from streamer.errors import SourceOpenError
+from streamer.sources.stream_damage import Damage
 from streamer.sources.stream_faults import open_error, reason
 
 Transport = Literal["tcp", "udp"]
 
 # An RTSP server describes its streams before it sends them, so there is nothing to probe for: 0.05 s in place of 1.1 s.
-_FAST = {"probesize": "32", "analyzeduration": "0"}
+_FAST = {"probesize": "32", "analyzeduration": "0", "fflags": "nobuffer"}
 # Streams from a network may name others, but no files of this machine.
 _PROTOCOLS = (
     "rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,rtmp,rtmps,rtmpt,rtmpts,rtmpe,rtmpte,ffrtmphttp,ffrtmpcrypt,"
@@ -74,7 +75,7 @@ class StreamConnection:
 
     Attributes:
         stream: The video stream.
-        skipped: Packets and pictures so far that were damaged.
+        skipped: Packets and pictures so far that were damaged, or made from damaged ones.
         fault: Why `pictures` ended.
         keys_only: Decode nothing but key frames, from which decoding may go on whole later: for who is far behind.
 
@@ -86,6 +87,7 @@ class StreamConnection:
         self._address, self._settings = address, settings
         self.skipped = 0
         self.fault = ""
+        self._damage = Damage(may_lose=self._is_rtsp and settings.transport == "udp")
         self.keys_only = False
         av.logging.set_level(None)  # FFmpeg would print lines to stderr, with the address in them
         self._container, self.stream = self._opened()
@@ -149,12 +151,14 @@ class StreamConnection:
         self.fault = failure or "the server ended the stream"
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[VideoFrame]:
+        self._damage.note_packet(packet.dts)
         try:
             frames = self.stream.decode(packet)
         except av.FFmpegError:
+            self._damage.note_damage()
             self.skipped += 1
             return []
-        good = [frame for frame in frames if not frame.is_corrupt]
+        good = [frame for frame in frames if self._damage.is_whole(frame)]
         self.skipped += len(frames) - len(good)
         return good
 
@@ -172,7 +176,7 @@ class StreamConnection:
 
     def _open(self, probing: dict[str, str]) -> tuple[InputContainer, VideoStream]:
         settings = self._settings
-        options = {"fflags": "nobuffer", "flags": "low_delay", "protocol_whitelist": _PROTOCOLS, **probing}
+        options = {"flags": "low_delay", "protocol_whitelist": _PROTOCOLS, **probing}
         if self._is_rtsp:
             options |= {"rtsp_transport": settings.transport, "allowed_media_types": "video"}
         timeout = (settings.open_timeout_seconds, settings.read_timeout_seconds)
