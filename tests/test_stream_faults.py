@@ -20,7 +20,8 @@ from streamer.build import open_stream
 from streamer.config import load_config
 from streamer.errors import SourceOpenError
 from streamer.interrupts import BackOff, Interrupt
-from streamer.retries import opened_with_retries
+from streamer.queues import StopRequest
+from streamer.retries import opened_with_retries, polling
 from streamer.sources.stream import StreamSettings, StreamSource
 from streamer.sources.stream_damage import Damage
 from streamer.sources.stream_faults import LoginRefusedError
@@ -107,6 +108,17 @@ def test_a_stream_that_is_not_there_yet_is_opened_when_it_is() -> None:
     assert [status.state for status in told] == [SourceState.INITIALISING] + [SourceState.RECONNECTING] * 3
     assert told[-1].detail.endswith("the connection was refused (attempt 3)")
     assert time.monotonic() - began < 3
+
+
+def test_a_request_that_wakes_nobody_is_seen_all_the_same() -> None:
+    """A signal handler sets a flag, and may wake no thread."""
+    stop = StopRequest()
+    wait = polling(stop.is_set)
+    assert not wait(0.01)
+    threading.Timer(0.05, stop.set).start()
+    began = time.monotonic()
+    assert wait(60.0)
+    assert time.monotonic() - began < 5
 
 
 def test_waiting_ends_when_asked_to() -> None:
