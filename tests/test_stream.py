@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -25,7 +26,7 @@ from streamer.sources.video import VideoSource
 from streamer.stages import LiveSource
 from streamer.types import Frame, SourceState, SourceStatus
 from tests.file_server import serving
-from tests.rtsp_server import FPS, RtspServer, number_in, rtsp_server, write_numbered
+from tests.rtsp_server import FPS, RtspServer, number_in, numbered_picture, rtsp_server, write_numbered
 
 SECRET = "s3cr3t!"
 QUICK = StreamSettings(open_timeout_seconds=1.0, read_timeout_seconds=0.5)
@@ -138,6 +139,21 @@ def test_a_stream_over_http_is_read_too_and_opened_anew_at_its_end(tmp_path: Pat
         source.close()
     assert numbers[:5] == [0, 1, 2, 3, 4]
     assert numbers.count(0) == 2
+
+
+def test_pictures_without_time_stamps_get_the_times_of_their_arrival() -> None:
+    """JPEGs one after the other: were they taken for 25 a second, a camera of 10 would run at less than half speed."""
+    coded = [cv2.imencode(".jpg", numbered_picture(number, 320, 180))[1].tobytes() for number in range(50)]
+    head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+    content = b"".join(head % len(one) + one + b"\r\n" for one in coded)
+    with serving(content) as files:
+        source = StreamSource(Address(files.url), settings=QUICK)
+        frames = read(source, 45)
+        source.close()
+    assert [number_in(frame.picture.luma()) for frame in frames] == list(range(45))
+    elapsed = frames[-1].captured_at - frames[0].captured_at
+    assert frames[-1].pts_seconds == pytest.approx(elapsed, abs=0.1)
+    assert elapsed < 1
 
 
 def test_frames_are_fresh(server: RtspServer, source: StreamSource) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import av
@@ -28,6 +29,8 @@ _PROTOCOLS = (
 )
 # Cameras that save bits send a key frame every ten seconds, and nothing can be decoded before the first.
 _FIRST_PICTURE_SECONDS = 15.0
+_OWN_TIME_BASE = Fraction(1, 90_000)
+_NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS, a flag of a format
 _WAITED_SECONDS = 0.002
 
 
@@ -56,12 +59,14 @@ class Decoded:
     """A frame from the decoder.
 
     Attributes:
-        frame: With time stamps as they came.
+        frame: What it shows.
+        stamps: Its presentation and decoding stamps in ticks of the connection, those of its arrival where it has none.
         arrived_at: `time.monotonic()` when its packet was taken from the network.
         had_waited: The packet was there already when it was asked for.
     """
 
     frame: VideoFrame
+    stamps: tuple[int | None, int | None]
     arrived_at: float
     had_waited: bool
 
@@ -123,10 +128,27 @@ class StreamConnection:
             for frame in self._decode(packet):
                 deadline = None
                 # Where frames are reordered, one comes out after later packets than its own.
-                yield Decoded(frame, *(frame.opaque if isinstance(frame.opaque, tuple) else arrival))
+                came, had_waited = frame.opaque if isinstance(frame.opaque, tuple) else arrival
+                yield Decoded(frame, self._stamps(frame, came), came, had_waited)
             if deadline is not None and time.monotonic() > deadline:
                 self.fault = f"no picture could be decoded in {_FIRST_PICTURE_SECONDS:g} s"
                 return
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds a tick of the stamps."""
+        return _OWN_TIME_BASE if self._is_unstamped else self.stream.time_base or _OWN_TIME_BASE
+
+    @property
+    def _is_unstamped(self) -> bool:
+        """Pictures come one after the other, as many cameras send JPEGs; FFmpeg would make 25 a second of them."""
+        return bool(self._container.format.flags & _NO_TIMESTAMPS)
+
+    def _stamps(self, frame: VideoFrame, arrived_at: float) -> tuple[int | None, int | None]:
+        if not self._is_unstamped:
+            return frame.pts, frame.dts
+        ticks = round(arrived_at / _OWN_TIME_BASE)
+        return ticks, ticks
 
     def _packets(self) -> Iterator[tuple[av.Packet[VideoStream], float, bool]]:
         """Yield packets with when they arrived, and whether they had waited."""
