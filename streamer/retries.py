@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from streamer.errors import SourceOpenError
-from streamer.interrupts import BackOff
+from streamer.interrupts import BackOff, Interrupt
 from streamer.stages import LiveSource
 from streamer.types import SourceState, SourceStatus
 
 _FIRST_WAIT_SECONDS, _MOST_WAIT_SECONDS = 0.25, 2.0
+_POLL_SECONDS = 0.05
 
 
 def opened_with_retries(
@@ -21,7 +23,8 @@ def opened_with_retries(
 
     Args:
         open_source: Opens it, or raises SourceOpenError; what else it raises goes through.
-        wait: Waits for so many seconds, less where it is to stop; returns whether it is. `Interrupt.wait` does so.
+        wait: Waits for so many seconds, less where it is to stop; returns whether it is. `Interrupt.wait` does so, and
+            what `polling` returns.
         on_status: Told before the first attempt, and after each that failed, why.
     """
     back_off, attempts = BackOff(_FIRST_WAIT_SECONDS, _MOST_WAIT_SECONDS), 0
@@ -41,3 +44,16 @@ def opened_with_retries(
         on_status(source.status)
         return source
     return None
+
+
+def polling(is_asked: Callable[[], bool]) -> Callable[[float], bool]:
+    """Return a `wait` for a request that wakes nobody, such as one that a signal handler may make."""
+    never = Interrupt()
+
+    def wait(seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not is_asked() and (left := deadline - time.monotonic()) > 0:
+            never.wait(min(left, _POLL_SECONDS))
+        return is_asked()
+
+    return wait

@@ -43,7 +43,7 @@ class Source(Protocol):
 
 @runtime_checkable
 class LiveSource(Source, Protocol):
-    """A source whose frames come by themselves; `info.is_live` is true. Implementations: sources/camera, rtsp.
+    """A source whose frames come by themselves; `info.is_live` is true. Implementations: sources/camera, stream.
 
     It is open, with its first frame at hand, once it is made. Where it is lost, `read` opens it again, for as long as
     that takes; times go on, so the gap shows. `close` may be called from any thread at any time: it wakes a `read` that
@@ -155,7 +155,7 @@ class EmotionClassifier(Protocol):
 
 
 class Sink(Protocol):
-    """Where results go. Implementations: sinks/video, results, collect."""
+    """Where results go. Implementations: sinks/video, rtsp, results, collect."""
 
     @property
     def needs_canvas(self) -> bool:

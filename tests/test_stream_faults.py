@@ -8,17 +8,22 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import pytest
+from av.video.frame import VideoFrame
 
 from streamer.addresses import Address
 from streamer.build import open_stream
 from streamer.config import load_config
 from streamer.errors import SourceOpenError
 from streamer.interrupts import BackOff, Interrupt
-from streamer.retries import opened_with_retries
+from streamer.queues import StopRequest
+from streamer.retries import opened_with_retries, polling
 from streamer.sources.stream import StreamSettings, StreamSource
+from streamer.sources.stream_damage import Damage
 from streamer.sources.stream_faults import LoginRefusedError
 from streamer.sources.stream_times import Freshness, LiveTimes
 from streamer.types import SourceState, SourceStatus
@@ -105,6 +110,17 @@ def test_a_stream_that_is_not_there_yet_is_opened_when_it_is() -> None:
     assert time.monotonic() - began < 3
 
 
+def test_a_request_that_wakes_nobody_is_seen_all_the_same() -> None:
+    """A signal handler sets a flag, and may wake no thread."""
+    stop = StopRequest()
+    wait = polling(stop.is_set)
+    assert not wait(0.01)
+    threading.Timer(0.05, stop.set).start()
+    began = time.monotonic()
+    assert wait(60.0)
+    assert time.monotonic() - began < 5
+
+
 def test_waiting_ends_when_asked_to() -> None:
     interrupt = Interrupt()
     assert not interrupt.wait(0.0)
@@ -125,6 +141,39 @@ def test_waits_double_up_to_a_limit_and_are_not_all_the_same() -> None:
     assert waits.next_seconds() <= 0.1
     with pytest.raises(ValueError, match="back-off"):
         BackOff(2.0, 1.0)
+
+
+@dataclass
+class Coded:
+    """As much of a decoded frame as tells whether it is whole."""
+
+    is_corrupt: bool = False
+    key_frame: bool = False
+
+
+def whole(damage: Damage, *frames: Coded) -> list[bool]:
+    return [damage.is_whole(cast(VideoFrame, frame)) for frame in frames]
+
+
+def test_what_is_made_from_a_damaged_frame_is_damaged_until_a_key_frame() -> None:
+    """The decoder flags the damaged one alone."""
+    damage = Damage(may_lose=False)
+    frames = (Coded(key_frame=True), Coded(), Coded(is_corrupt=True), Coded(), Coded(), Coded(key_frame=True), Coded())
+    assert whole(damage, *frames) == [True, True, False, False, False, True, True]
+    assert whole(damage, Coded(is_corrupt=True, key_frame=True), Coded()) == [False, False]
+
+
+@pytest.mark.parametrize("may_lose", [True, False])
+def test_over_udp_a_gap_in_the_stamps_is_a_lost_frame(may_lose: bool) -> None:
+    damage = Damage(may_lose=may_lose)
+    whole(damage, Coded(key_frame=True))
+    for number in range(30):
+        damage.note_packet(number * 3600 + number % 3 * 900)  # servers stamp unevenly
+        assert whole(damage, Coded()) == [True]
+    damage.note_packet(31 * 3600 + 1800)
+    assert whole(damage, Coded(), Coded(key_frame=True)) == [not may_lose, True]
+    damage.note_packet(32 * 3600 + 1800)
+    assert whole(damage, Coded()) == [True]
 
 
 TICK = Fraction(1, 90_000)

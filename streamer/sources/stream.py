@@ -131,7 +131,7 @@ class StreamSource:
         self._frames: Iterator[Decoded] = connection.pictures()
         self._freshness, self._pictures = Freshness(), PictureMaker()
         self._fps = connection.declared_fps or _FALLBACK_FPS
-        self._times.connected(connection.stream.time_base or _TIME_BASE, self._fps)
+        self._times.connected(connection.time_base, self._fps)
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -176,7 +176,7 @@ class StreamSource:
     def _frame(self, decoded: Decoded) -> Frame | None:
         """Return a decoded frame as one of ours; None: it is not worth it, or cannot be converted."""
         stored = decoded.frame
-        pts_seconds = self._times.place(stored.pts, stored.dts, decoded.arrived_at)
+        pts_seconds = self._times.place(*decoded.stamps, decoded.arrived_at)
         self._freshness.note(pts_seconds, decoded.arrived_at, decoded.had_waited)
         if self._connection is not None:
             self._connection.keys_only = self._freshness.must_leap(self._connection.keys_only)

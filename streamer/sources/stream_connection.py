@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import av
@@ -14,12 +15,13 @@ from av.video.stream import VideoStream
 
 from streamer.addresses import Address
 from streamer.errors import SourceOpenError
+from streamer.sources.stream_damage import Damage
 from streamer.sources.stream_faults import open_error, reason
 
 Transport = Literal["tcp", "udp"]
 
 # An RTSP server describes its streams before it sends them, so there is nothing to probe for: 0.05 s in place of 1.1 s.
-_FAST = {"probesize": "32", "analyzeduration": "0"}
+_FAST = {"probesize": "32", "analyzeduration": "0", "fflags": "nobuffer"}
 # Streams from a network may name others, but no files of this machine.
 _PROTOCOLS = (
     "rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,rtmp,rtmps,rtmpt,rtmpts,rtmpe,rtmpte,ffrtmphttp,ffrtmpcrypt,"
@@ -27,6 +29,8 @@ _PROTOCOLS = (
 )
 # Cameras that save bits send a key frame every ten seconds, and nothing can be decoded before the first.
 _FIRST_PICTURE_SECONDS = 15.0
+_OWN_TIME_BASE = Fraction(1, 90_000)
+_NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS, a flag of a format
 _WAITED_SECONDS = 0.002
 
 
@@ -55,12 +59,14 @@ class Decoded:
     """A frame from the decoder.
 
     Attributes:
-        frame: With time stamps as they came.
+        frame: What it shows.
+        stamps: Its presentation and decoding stamps in ticks of the connection, those of its arrival where it has none.
         arrived_at: `time.monotonic()` when its packet was taken from the network.
         had_waited: The packet was there already when it was asked for.
     """
 
     frame: VideoFrame
+    stamps: tuple[int | None, int | None]
     arrived_at: float
     had_waited: bool
 
@@ -74,7 +80,7 @@ class StreamConnection:
 
     Attributes:
         stream: The video stream.
-        skipped: Packets and pictures so far that were damaged.
+        skipped: Packets and pictures so far that were damaged, or made from damaged ones.
         fault: Why `pictures` ended.
         keys_only: Decode nothing but key frames, from which decoding may go on whole later: for who is far behind.
 
@@ -86,6 +92,7 @@ class StreamConnection:
         self._address, self._settings = address, settings
         self.skipped = 0
         self.fault = ""
+        self._damage = Damage(may_lose=self._is_rtsp and settings.transport == "udp")
         self.keys_only = False
         av.logging.set_level(None)  # FFmpeg would print lines to stderr, with the address in them
         self._container, self.stream = self._opened()
@@ -121,10 +128,27 @@ class StreamConnection:
             for frame in self._decode(packet):
                 deadline = None
                 # Where frames are reordered, one comes out after later packets than its own.
-                yield Decoded(frame, *(frame.opaque if isinstance(frame.opaque, tuple) else arrival))
+                came, had_waited = frame.opaque if isinstance(frame.opaque, tuple) else arrival
+                yield Decoded(frame, self._stamps(frame, came), came, had_waited)
             if deadline is not None and time.monotonic() > deadline:
                 self.fault = f"no picture could be decoded in {_FIRST_PICTURE_SECONDS:g} s"
                 return
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds a tick of the stamps."""
+        return _OWN_TIME_BASE if self._is_unstamped else self.stream.time_base or _OWN_TIME_BASE
+
+    @property
+    def _is_unstamped(self) -> bool:
+        """Pictures come one after the other, as many cameras send JPEGs; FFmpeg would make 25 a second of them."""
+        return bool(self._container.format.flags & _NO_TIMESTAMPS)
+
+    def _stamps(self, frame: VideoFrame, arrived_at: float) -> tuple[int | None, int | None]:
+        if not self._is_unstamped:
+            return frame.pts, frame.dts
+        ticks = round(arrived_at / _OWN_TIME_BASE)
+        return ticks, ticks
 
     def _packets(self) -> Iterator[tuple[av.Packet[VideoStream], float, bool]]:
         """Yield packets with when they arrived, and whether they had waited."""
@@ -149,12 +173,14 @@ class StreamConnection:
         self.fault = failure or "the server ended the stream"
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[VideoFrame]:
+        self._damage.note_packet(packet.dts)
         try:
             frames = self.stream.decode(packet)
         except av.FFmpegError:
+            self._damage.note_damage()
             self.skipped += 1
             return []
-        good = [frame for frame in frames if not frame.is_corrupt]
+        good = [frame for frame in frames if self._damage.is_whole(frame)]
         self.skipped += len(frames) - len(good)
         return good
 
@@ -172,7 +198,7 @@ class StreamConnection:
 
     def _open(self, probing: dict[str, str]) -> tuple[InputContainer, VideoStream]:
         settings = self._settings
-        options = {"fflags": "nobuffer", "flags": "low_delay", "protocol_whitelist": _PROTOCOLS, **probing}
+        options = {"flags": "low_delay", "protocol_whitelist": _PROTOCOLS, **probing}
         if self._is_rtsp:
             options |= {"rtsp_transport": settings.transport, "allowed_media_types": "video"}
         timeout = (settings.open_timeout_seconds, settings.read_timeout_seconds)
