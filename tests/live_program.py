@@ -112,8 +112,12 @@ class LiveProgram:
         window = self.window()
         for key in keys:
             assert self._xdotool("key", "--window", window, key).returncode == 0
-        # Whatever is asked of the server after them is answered after them.
-        self._xdotool("getmouselocation")
+
+    def try_key(self, key: str) -> None:
+        """Press a key if there is a window."""
+        window = self._xdotool("search", "--name", "^streamer$").stdout.split()[-1:]
+        if window:
+            self._xdotool("key", "--window", window[0], key)
 
     def type(self, text: str) -> None:
         """Type letters."""

@@ -155,8 +155,15 @@ def test_however_it_ends_files_are_whole_and_nothing_is_left(
 def test_closing_the_window_while_all_is_still_loading_ends_it(camera: FakeCamera, start: Start) -> None:
     program = start()
     program.window()
-    program.press("q")
-    assert program.process.wait(10) == 0, program.log
+
+    def is_over() -> bool:
+        # It is asked again and again: the window may be on the screen a moment before it listens.
+        if program.process.poll() is None:
+            program.try_key("q")
+        return program.process.poll() is not None
+
+    until(is_over, 10, "its end")
+    assert program.process.returncode == 0, program.log
     assert "Traceback" not in program.log
 
 

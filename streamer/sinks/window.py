@@ -101,12 +101,12 @@ def _greeted(connect: Callable[[], socket.socket]) -> bool:
         return False
 
 
-def _x11_keys(title: str) -> X11Keys | None:
-    """Return what reads the keys of a window; None: it is not (yet) possible, and keys come without their case."""
+def _x11_keys() -> X11Keys | None:
+    """Return what reads keys from the X server; None: that is not possible, and they come without their case."""
     if not sys.platform.startswith("linux"):
         return None
     try:
-        return X11Keys(title)
+        return X11Keys()
     except OSError:
         return None
 
@@ -129,16 +129,19 @@ class Window:
 
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         self._title = title
+        self._keys = _x11_keys()
         # OpenCV points Qt to fonts that its wheels do not hold, of which Qt complains on every start.
         os.environ["QT_QPA_FONTDIR"] = str(_FONTS)
         # Without GUI_NORMAL Qt adds a toolbar.
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._clicks: list[Click] = []
-        self._keys = _x11_keys(title)
         self._was_shown = self._is_shifted = False
         self._size = size
         cv2.resizeWindow(title, *size)
         cv2.setMouseCallback(title, self._on_mouse)
+        if self._keys is not None and not self._keys.listen(title):
+            self._keys.close()
+            self._keys = None
 
     def _on_mouse(self, event: int, x: int, y: int, _flags: int, _parameter: object) -> None:
         if event == cv2.EVENT_LBUTTONDOWN:
@@ -152,8 +155,6 @@ class Window:
         """Let the window work for a millisecond; return the keys pressed (a character or a name) and the clicks."""
         code = cv2.waitKeyEx(1)
         self._was_shown = True
-        if self._keys is None:
-            self._keys = _x11_keys(self._title)
         keys = list(self._keys.poll()) if self._keys is not None else self._decoded(code)
         clicks, self._clicks = self._clicks, []
         return [*keys, *clicks]

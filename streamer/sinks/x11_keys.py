@@ -78,6 +78,7 @@ def _library() -> ctypes.CDLL:
     )
     xlib.XNextEvent.argtypes = (c_void_p, c_void_p)
     xlib.XRefreshKeyboardMapping.argtypes = (c_void_p,)
+    xlib.XSync.argtypes = (c_void_p, c_int)
     xlib.XkbSetDetectableAutoRepeat.argtypes = (c_void_p, c_int, c_void_p)
     xlib.XQueryKeymap.argtypes = (c_void_p, c_char_p)
     xlib.XLookupString.argtypes = (c_void_p, c_char_p, c_int, c_void_p, c_void_p)
@@ -87,30 +88,29 @@ def _library() -> ctypes.CDLL:
 class X11Keys:
     """The keys pressed in this process's window of one title.
 
-    Args:
-        title: The window's; it must be there already.
-
-    Raises:
-        OSError: There is no Xlib, no display or no such window.
+    Raises OSError where there is no Xlib or no display.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self) -> None:
         self._xlib = _library()
         self._display: int | None = self._xlib.XOpenDisplay(None)
         if not self._display:
             raise OSError("the X display cannot be opened")
-        window = self._find(self._xlib.XDefaultRootWindow(self._display), title.encode(), self._atom("_NET_WM_PID"))
-        if window is None:
-            self.close()
-            raise OSError(f"there is no window {title}")
         self.is_gone = False  # the window was destroyed, of which Qt is not told where another program did it
         # Keys that are held tell only their repetition then, not a release before each.
         self._xlib.XkbSetDetectableAutoRepeat(self._display, 1, None)
-        self._xlib.XSelectInput(self._display, window, _KEYS_AND_STRUCTURE_MASK)
         # What is held down since before the window was there, such as the key that closed the last one, is not for it.
         keymap = ctypes.create_string_buffer(_KEYMAP_BYTES)
         self._xlib.XQueryKeymap(self._display, keymap)
         self._held = {code for code in range(8 * _KEYMAP_BYTES) if keymap.raw[code // 8] >> code % 8 & 1}
+
+    def listen(self, title: str) -> bool:
+        """Read the keys of this process's window of that title from now on; False: it is not there."""
+        window = self._find(self._xlib.XDefaultRootWindow(self._display), title.encode(), self._atom("_NET_WM_PID"))
+        if window is not None:
+            self._xlib.XSelectInput(self._display, window, _KEYS_AND_STRUCTURE_MASK)
+            self._xlib.XSync(self._display, 0)
+        return window is not None
 
     def poll(self) -> Iterator[str]:
         """Yield the keys pressed since the last time: a character, or a name such as `enter`."""
