@@ -20,6 +20,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from streamer.addresses import Address
     from streamer.annotate import AnnotateStyle, Annotator
     from streamer.api import Processor, analyse, open_source, people_from
     from streamer.build import Outputs, build_pipeline, open_gallery
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
     from streamer.sinks.collect import CollectSink
     from streamer.sinks.results import ResultsSink
     from streamer.sinks.video import VideoSink
+    from streamer.sources.camera import CameraSource
     from streamer.sources.images import ImagesSource
+    from streamer.sources.stream import StreamSource
     from streamer.sources.synthetic import SyntheticSource
     from streamer.sources.video import VideoSource
     from streamer.stats import RunStats
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "addresses": ("Address",),
     "annotate": ("Annotator", "AnnotateStyle"),
     "api": ("Processor", "analyse", "open_source", "people_from"),
     "build": ("Outputs", "build_pipeline", "open_gallery"),
@@ -85,7 +89,9 @@ _HOMES = {
     "sinks.collect": ("CollectSink",),
     "sinks.results": ("ResultsSink",),
     "sinks.video": ("VideoSink",),
+    "sources.camera": ("CameraSource",),
     "sources.images": ("ImagesSource",),
+    "sources.stream": ("StreamSource",),
     "sources.synthetic": ("SyntheticSource",),
     "sources.video": ("VideoSource",),
     "stats": ("RunStats",),
@@ -107,11 +113,13 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "EMOTIONS",
+    "Address",
     "AnnotateStyle",
     "AnnotatedImage",
     "Annotation",
     "Annotator",
     "BgrPicture",
+    "CameraSource",
     "Canvas",
     "CollectSink",
     "Config",
@@ -141,6 +149,7 @@ __all__ = [
     "SourceLostError",
     "SourceOpenError",
     "StopRequest",
+    "StreamSource",
     "StreamerError",
     "SyntheticSource",
     "Track",

@@ -24,6 +24,7 @@ KEYS: Sequence[tuple[str, str]] = (
     ("s", "snapshot"),
     ("e", "enrol: give a face a name"),
     ("n", "not this person"),
+    ("u", "undo the last name"),
     ("b", "blur strangers"),
     ("m", "mirror"),
     ("d", "details"),
@@ -41,6 +42,7 @@ class Ask(enum.Enum):
     RECORD = enum.auto()
     RECORD_CLEAN = enum.auto()
     SNAPSHOT = enum.auto()
+    UNDO = enum.auto()
     FULL_SCREEN = enum.auto()
     LARGER = enum.auto()
     SMALLER = enum.auto()
@@ -77,6 +79,7 @@ _ASKS: Mapping[str, Ask] = {
     "r": Ask.RECORD,
     "R": Ask.RECORD_CLEAN,
     "s": Ask.SNAPSHOT,
+    "u": Ask.UNDO,
     "f": Ask.FULL_SCREEN,
     "+": Ask.LARGER,
     "=": Ask.LARGER,  # the same key without Shift
@@ -107,6 +110,7 @@ class Controls:
         track_id: Whose name is being typed.
         numbers: By which number each track can be chosen.
         shown: What the window shows.
+        advice: What whoever gets the name should do meanwhile; "": nothing.
     """
 
     blur: bool = False
@@ -118,6 +122,7 @@ class Controls:
     track_id: int | None = None
     numbers: dict[int, int] = field(default_factory=dict)  # track_id to number
     shown: FrameResult | None = None
+    advice: str = ""
 
     @property
     def is_choosing(self) -> bool:

@@ -130,6 +130,7 @@ class WindowLoop:
         if self._result is None:
             self._window.show(self._view.splash(status))
             return
+        self._controls.advice = self._advice()
         picture = self._view.compose(self._result, status, self._controls, self.session.message)
         size = (picture.shape[1], picture.shape[0])
         if size != self._size:
@@ -138,6 +139,11 @@ class WindowLoop:
         self._window.show(picture)
         if result is not None:
             self.session.note_shown(result)
+
+    def _advice(self) -> str:
+        """Return what whoever gets a name should do while it is typed; "": nothing, or nobody does."""
+        track_id = self._controls.track_id
+        return "" if track_id is None else self.session.advice(track_id) or ""
 
     def _obey(self, request: Request | None) -> None:
         session = self.session
@@ -148,6 +154,8 @@ class WindowLoop:
                 session.record(is_clean=request is Ask.RECORD_CLEAN)
             case Ask.SNAPSHOT:
                 session.snapshot()
+            case Ask.UNDO:
+                session.undo()
             case Ask.FULL_SCREEN:
                 self._window.toggle_full_screen()
             case Ask.LARGER | Ask.SMALLER:

@@ -97,7 +97,7 @@ class Recorder:
         )
 
     def _failed(self) -> set[str]:
-        return {status.name for status in self._outputs.statuses() if status.problem is not None}
+        return {status.name for status in self._outputs.statuses() if status.has_failed}
 
     def _new_path(self, ending: str) -> Path:
         """Return a path that nothing has yet, in the folder, which is made."""

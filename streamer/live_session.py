@@ -201,6 +201,11 @@ class LiveSession:
         if self._running is not None:
             self._running.watch(track_id)
 
+    def advice(self, track_id: int) -> str | None:
+        """Return what whoever gets a name should do meanwhile, in a few words; None: nothing."""
+        running = self._running
+        return running.people.readiness(running.source_id, track_id).advice if running is not None else None
+
     def enrol(self, track_id: int, name: str) -> None:
         """Give the face of a track a name, and keep it in the gallery."""
         self._change(lambda running: _lines(running.people.enrol(running.source_id, track_id, name)))
@@ -208,6 +213,10 @@ class LiveSession:
     def deny(self, track_id: int) -> None:
         """Take the name from the face of a track, for good."""
         self._change(lambda running: _lines(running.people.deny(running.source_id, track_id)))
+
+    def undo(self) -> None:
+        """Take the last name that was given, or taken, back."""
+        self._change(lambda running: running.people.undo())
 
     def _change(self, change: Callable[[RunningParts], str]) -> None:
         running = self._running

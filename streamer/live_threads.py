@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from streamer.canvas import Canvas
 from streamer.errors import SinkError, StreamerError
-from streamer.stages import Sink
+from streamer.stages import RetryingSink, Sink
 from streamer.types import Ending, FrameResult, SourceInfo
 
 _LOG = logging.getLogger(__name__)
@@ -120,6 +120,13 @@ class LiveSinkThread:
         wrapped = SinkError(f"the output {self.name} failed: {self._error!r}")
         wrapped.__cause__ = self._error
         return wrapped
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong now, for people to read: it has failed, or it tries again."""
+        if self.error is not None:
+            return str(self.error)
+        return self._sink.problem if isinstance(self._sink, RetryingSink) else None
 
     def put(self, result: FrameResult, canvas: Canvas | None) -> None:
         """Hand over a result without waiting; where too many wait already, the oldest is dropped and counted."""

@@ -107,10 +107,9 @@ class LiveView:
             lines = [_QUESTIONS[controls.mode], f"{how}   Esc: nobody"]
             hud.write(canvas, lines, ("middle", "top"), ground=BLUE, scale=1.2, below=top)
         elif controls.mode is Mode.TYPE:
+            how = "Enter: keep   Esc: do not" + (f"   {controls.advice}" if controls.advice else "")
             typed = f"Name: {clean_text(controls.typed)}_"
-            hud.write(
-                canvas, [typed, "Enter: keep   Esc: do not"], ("middle", "top"), ground=BLUE, scale=1.4, below=top
-            )
+            hud.write(canvas, [typed, how], ("middle", "top"), ground=BLUE, scale=1.4, below=top)
         self._corners(canvas, status, controls)
 
     def _corners(self, canvas: Canvas, status: LiveStatus, controls: Controls) -> None:

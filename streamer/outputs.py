@@ -22,13 +22,15 @@ class OutputStatus:
         name: For people to read.
         written: Frames that it has taken.
         dropped: Frames that it was too slow for.
-        problem: Why it was given up; None: it was not.
+        problem: Why it was given up, or what it waits for; None: nothing is wrong.
+        has_failed: It was given up.
     """
 
     name: str
     written: int
     dropped: int
     problem: str | None
+    has_failed: bool
 
 
 class LiveOutputs:
@@ -75,9 +77,7 @@ class LiveOutputs:
         """Return how the running outputs stand."""
         with self._lock:
             return [
-                OutputStatus(
-                    thread.name, thread.written, thread.dropped, None if thread.error is None else str(thread.error)
-                )
+                OutputStatus(thread.name, thread.written, thread.dropped, thread.problem, thread.error is not None)
                 for thread in self._running.values()
             ]
 

@@ -173,3 +173,13 @@ class Sink(Protocol):
     def close(self, ending: Ending) -> None:
         """Finish what was written; called once. After FAILED nothing may be left under the final name."""
         ...
+
+
+@runtime_checkable
+class RetryingSink(Sink, Protocol):
+    """A sink that outlives trouble, and tries again by itself. Implementation: sinks/rtsp."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong now, in one line without credentials; may be asked from any thread. None: nothing."""
+        ...

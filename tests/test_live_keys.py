@@ -34,6 +34,7 @@ def controls(*places: tuple[int, float]) -> Controls:
         ("r", Ask.RECORD),
         ("R", Ask.RECORD_CLEAN),
         ("s", Ask.SNAPSHOT),
+        ("u", Ask.UNDO),
         ("f", Ask.FULL_SCREEN),
         ("+", Ask.LARGER),
         ("-", Ask.SMALLER),

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+_NO_CAMERA = "no camera was found; plug one in, or watch a stream: streamer live --camera URL"
+
 
 def live(
     camera: Annotated[
@@ -122,7 +124,7 @@ def live(
 def _list() -> None:
     from streamer.sources.camera_list import camera_lines, list_cameras
 
-    for line in camera_lines(list_cameras()):
+    for line in camera_lines(list_cameras()) or [_NO_CAMERA]:
         typer.echo(line)
 
 
