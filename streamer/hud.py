@@ -24,7 +24,7 @@ _BAR, _BAR_GROUND = (86, 180, 233), (70, 70, 70)
 Across = Literal["left", "middle", "right"]
 Down = Literal["top", "middle", "bottom"]
 
-_PLATES_KEPT = 256
+_PLATES_KEPT = 64
 _LEAST_PIXELS = 8
 _SMALLER = 0.8
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streamer.live_keys import Ask, Controls, Deny, Enrol, Request, Watch, zoom_of
+from streamer.live_keys import Ask, Controls, Request, zoom_of
 from streamer.live_status import LiveStatus
 from streamer.live_view import SPLASH_SIZE, LiveView
 from streamer.queues import StopRequest
@@ -106,7 +106,10 @@ class WindowLoop:
                     )
                     if request is Ask.QUIT:
                         return
-                    self._obey(request)
+                    if request is not None:
+                        self._obey(request)
+                    self.session.blur_strangers(self._controls.blur)
+                    self._drawn_at = float("-inf")  # what a key changes shows at once
         finally:
             self._window.close()
 
@@ -130,7 +133,8 @@ class WindowLoop:
         if self._result is None:
             self._window.show(self._view.splash(status))
             return
-        self._controls.advice = self._advice()
+        track_id = self._controls.track_id
+        self._controls.advice = "" if track_id is None else self.session.advice(track_id)
         picture = self._view.compose(self._result, status, self._controls, self.session.message)
         size = (picture.shape[1], picture.shape[0])
         if size != self._size:
@@ -140,33 +144,11 @@ class WindowLoop:
         if result is not None:
             self.session.note_shown(result)
 
-    def _advice(self) -> str:
-        """Return what whoever gets a name should do while it is typed; "": nothing, or nobody does."""
-        track_id = self._controls.track_id
-        return "" if track_id is None else self.session.advice(track_id) or ""
-
-    def _obey(self, request: Request | None) -> None:
-        session = self.session
+    def _obey(self, request: Request) -> None:
         match request:
-            case Ask.PAUSE:
-                session.pause()
-            case Ask.RECORD | Ask.RECORD_CLEAN:
-                session.record(is_clean=request is Ask.RECORD_CLEAN)
-            case Ask.SNAPSHOT:
-                session.snapshot()
-            case Ask.UNDO:
-                session.undo()
             case Ask.FULL_SCREEN:
                 self._window.toggle_full_screen()
             case Ask.LARGER | Ask.SMALLER:
                 self._window.zoom(zoom_of(request))
-            case Enrol(track_id, name):
-                session.enrol(track_id, name)
-            case Deny(track_id):
-                session.deny(track_id)
-            case Watch(track_id):
-                session.watch(track_id)
             case _:
-                pass
-        session.blurs_strangers = self._controls.blur
-        self._drawn_at = float("-inf")  # what a key changes shows at once
+                self.session.ask(request)

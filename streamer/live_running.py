@@ -39,6 +39,7 @@ class RunningParts:
         device: Where the nets run, for people to read.
         jobs: The thread in which people are enrolled and pictures saved.
         last_result: The newest.
+        blurs_strangers: Faces without a name are made unrecognisable in what is recorded.
     """
 
     source: GatedSource
@@ -52,6 +53,7 @@ class RunningParts:
     device: str
     jobs: Jobs
     last_result: FrameResult | None = None
+    blurs_strangers: bool = False
     _reconnects: int = 0
     _ladder_at: float = 0.0
     _watched: int | None = None
@@ -95,10 +97,10 @@ class RunningParts:
         self.pipeline.set_effort(step.effort)
         return [step.event(result.frame.pts_seconds)]
 
-    def drawn_blurred(self, is_blurred: bool) -> Annotator:
+    def drawing(self) -> Annotator:
         """Return what draws recordings, strangers blurred or not."""
-        if self.annotator.style.blur_unknown != is_blurred:
-            self.annotator.style = replace(self.annotator.style, blur_unknown=is_blurred)
+        if self.annotator.style.blur_unknown != self.blurs_strangers:
+            self.annotator.style = replace(self.annotator.style, blur_unknown=self.blurs_strangers)
         return self.annotator
 
     def watch(self, track_id: int | None) -> None:

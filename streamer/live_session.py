@@ -10,19 +10,19 @@ Whoever watches calls `status` and takes from `newest`; all requests may come fr
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from streamer import build
-from streamer.annotate import Annotator
 from streamer.build_live import build_live_labeller, build_live_people
 from streamer.config import Config
-from streamer.errors import StreamerError
 from streamer.interrupts import Interrupt
-from streamer.live_changes import Denied, Enrolled
+from streamer.live_deeds import LiveDeeds
+from streamer.live_keys import Request
 from streamer.live_rates import LiveRates
 from streamer.live_recorder import Recorder
 from streamer.live_running import RunningParts
@@ -48,6 +48,7 @@ LIVE_SETTINGS = RunSettings(
 _STOP_SECONDS, _FINISH_SECONDS, _JOBS_SECONDS = 0.7, 0.9, 0.2
 _REFRESH_SECONDS = 1.0
 _MESSAGE_SECONDS = 6.0
+_FIGURES_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +82,16 @@ class LiveSession:
     Attributes:
         newest: The newest result that nobody has taken.
         stats: Of the whole run.
-        blurs_strangers: Faces without a name are made unrecognisable in what is recorded, too.
     """
 
     def __init__(self, plan: LivePlan, stop: StopRequest) -> None:
         self.newest: Newest[FrameResult] = Newest()
         self.stats = RunStats()
-        self.blurs_strangers = plan.config.annotate.blur_unknown
         self._plan, self._stop, self._interrupt = plan, stop, Interrupt()
         self._opening = SourceStatus(SourceState.INITIALISING, "loading the nets and opening the source")
         self._running: RunningParts | None = None
+        self._deeds: LiveDeeds | None = None
+        self._figures: tuple[float, float | None, float | None] = (-math.inf, None, None)  # when, fps, age
         self._shown, self._processed = LiveRates(), LiveRates()
         self._messages: deque[tuple[float, str]] = deque(maxlen=1)
         self._thread: Worker[None] = Worker("live", self._run)
@@ -108,7 +109,7 @@ class LiveSession:
             raise
         if running is None:
             return
-        self._running = running
+        self._running, self._deeds = running, LiveDeeds(running, self.tell)
         for result in results(
             [running.source],
             running.pipeline,
@@ -151,6 +152,7 @@ class LiveSession:
             build.build_annotator(config),
             models.device.name,
             Jobs("people", self._refresh_people, _REFRESH_SECONDS),
+            blurs_strangers=config.annotate.blur_unknown,
         )
 
     def _take(self, running: RunningParts, result: FrameResult) -> None:
@@ -158,7 +160,7 @@ class LiveSession:
         result = running.with_events(result, now, self.stats)
         self.newest.put(result)
         running.people.see(result)
-        running.outputs.deliver(result, running.drawn_blurred(self.blurs_strangers).draw)
+        running.outputs.deliver(result, running.drawing().draw)
         self.stats.count_frame(result.frame.captured_at)
         self._processed.add(now)
 
@@ -169,79 +171,21 @@ class LiveSession:
 
     # ---- what it is asked
 
-    def pause(self) -> None:
-        """Stand still, or go on; frames that come meanwhile are passed over."""
+    def ask(self, request: Request) -> None:
+        """Do what a key asked for, unless it concerns the window alone; nothing waits for it."""
+        if self._deeds is not None:
+            self._deeds.obey(request)
+        else:
+            self.tell("that comes too early: there is no picture yet")
+
+    def advice(self, track_id: int) -> str:
+        """Return what whoever gets a name should do while it is typed, in a few words; "": nothing."""
+        return self._deeds.advice(track_id) if self._deeds is not None else ""
+
+    def blur_strangers(self, is_blurred: bool) -> None:
+        """Make faces without a name unrecognisable in what is recorded, too, or leave them."""
         if self._running is not None:
-            self._running.source.is_paused = not self._running.source.is_paused
-
-    def record(self, *, is_clean: bool) -> None:
-        """Begin or end a recording of what is drawn, or of the clean picture."""
-        if self._running is None:
-            self.tell("there is nothing to record yet")
-            return
-        try:
-            last = self._running.last_result
-            pts_seconds = 0.0 if last is None else last.frame.pts_seconds
-            self.tell(self._running.recorder.toggle(is_clean=is_clean, pts_seconds=pts_seconds))
-        except StreamerError as error:
-            self.tell(str(error))
-
-    def snapshot(self) -> None:
-        """Save the newest picture, as recordings are drawn."""
-        running = self._running
-        if running is None or running.last_result is None:
-            self.tell("there is no picture yet")
-            return
-        result, style = running.last_result, replace(running.annotator.style, blur_unknown=self.blurs_strangers)
-        # Drawn by an annotator of its own: the run's draws in the run's thread.
-        self._do(lambda: running.recorder.snapshot(Annotator(style).draw(result)))
-
-    def watch(self, track_id: int | None) -> None:
-        """Look closely at the face of a track, for its name is being typed; None: as usual again."""
-        if self._running is not None:
-            self._running.watch(track_id)
-
-    def advice(self, track_id: int) -> str | None:
-        """Return what whoever gets a name should do meanwhile, in a few words; None: nothing."""
-        running = self._running
-        return running.people.readiness(running.source_id, track_id).advice if running is not None else None
-
-    def enrol(self, track_id: int, name: str) -> None:
-        """Give the face of a track a name, and keep it in the gallery."""
-        self._change(lambda running: _lines(running.people.enrol(running.source_id, track_id, name)))
-
-    def deny(self, track_id: int) -> None:
-        """Take the name from the face of a track, for good."""
-        self._change(lambda running: _lines(running.people.deny(running.source_id, track_id)))
-
-    def undo(self) -> None:
-        """Take the last name that was given, or taken, back."""
-        self._change(lambda running: running.people.undo())
-
-    def _change(self, change: Callable[[RunningParts], str]) -> None:
-        running = self._running
-        if running is None:
-            return
-
-        def done() -> str:
-            try:
-                return change(running)
-            finally:
-                running.watch(None)
-
-        self._do(done)
-
-    def _do(self, job: Callable[[], str]) -> None:
-        """Do something that may take a while, and tell what came of it."""
-
-        def told() -> None:
-            try:
-                self.tell(job())
-            except StreamerError as error:
-                self.tell(str(error))
-
-        if self._running is None or not self._running.jobs.put(told):
-            self.tell("too much waits to be done already; try again in a moment")
+            self._running.blurs_strangers = is_blurred
 
     def tell(self, line: str) -> None:
         """Show a line for some seconds."""
@@ -275,19 +219,26 @@ class LiveSession:
         now, source = time.monotonic(), running.source.status
         details = {SourceState.RUNNING: "", SourceState.PAUSED: "space: go on"}
         summary = running.summary(self.stats, now)
+        fps, age_seconds = self._slow_figures(now)
         return LiveStatus(
             state=source.state,
             detail=details.get(source.state, source.detail),
             source=running.name(source),
             device=running.device,
-            fps=self._processed.per_second(now),
-            age_seconds=self._shown.late_value(now),
+            fps=fps,
+            age_seconds=age_seconds,
             dropped=summary.dropped,
             load=running.ladder.status,
             recordings=running.recorder.running(),
             problems=tuple(one.problem for one in running.outputs.statuses() if one.problem is not None),
             stages=tuple((stage.name, stage.seconds.p50) for stage in summary.stages),
         )
+
+    def _slow_figures(self, now: float) -> tuple[float | None, float | None]:
+        """Return frames a second and the age of what is shown; changed seldom, or nobody could read them."""
+        if now - self._figures[0] >= _FIGURES_SECONDS:
+            self._figures = (now, self._processed.per_second(now), self._shown.late_value(now))
+        return self._figures[1:]
 
     @property
     def is_over(self) -> bool:
@@ -322,8 +273,3 @@ class LiveSession:
 def _close(source: LiveSource | None) -> None:
     if source is not None:
         source.close()
-
-
-def _lines(change: Enrolled | Denied) -> str:
-    """Return what came of a change, in one line."""
-    return "; ".join((change.text, *change.notes))

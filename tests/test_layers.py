@@ -55,6 +55,7 @@ LAYERS = (
     ("build",),
     ("build_live", "api", "stills", "enrolling", "labelled_faces", "live_rates", "live_recorder"),
     ("live_running",),
+    ("live_deeds",),
     ("live_session",),
     ("live_loop", "live_plan"),
     ("emotion_examples",),
