@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import tomllib
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import pytest
 
 import streamer
 from streamer.cli import main
+from streamer.pictures import UInt8
 from streamer.sources.portraits import packaged_portraits
 from streamer.types import EMOTIONS
 from tests.drawn import two_people_scene, write_video
 from tests.emotion_pictures import save
+from tests.fake_camera import FakeCameras, moving_face
+from tests.live_program import LiveProgram, screen
 from tests.test_emotion_training import drawn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +36,8 @@ def commands() -> list[str]:
 
 
 SETUP = [command for command in commands() if command.startswith("pip")]
-OWN = [command for command in commands() if command.startswith("streamer")]
+OWN = [command for command in commands() if command.startswith("streamer") and " live " not in command]
+LIVE = [command for command in commands() if command.startswith("streamer live ")]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,24 @@ def test_the_demo_of_the_first_command_runs() -> None:
 @pytest.mark.parametrize("command", OWN)
 def test_every_command_works_as_it_is_written(command: str) -> None:
     assert main(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("command", LIVE)
+def test_every_live_command_watches_a_camera_until_it_is_ended(
+    command: str, folder: Path, hidden_cameras: FakeCameras, astronaut: UInt8
+) -> None:
+    hidden_cameras.add(0).show(moving_face(astronaut[:300, 90:390], 640, 480, count=10))
+    with screen() as display:
+        program = LiveProgram(folder, {"DISPLAY": display, **hidden_cameras.environment}, *shlex.split(command)[2:])
+        try:
+            if "--list" not in command:
+                program.said("watching Fake camera")
+                assert program.end(lambda: program.process.send_signal(signal.SIGINT)) == 130, program.log
+            assert program.process.wait(10) in (0, 130), program.log
+            assert "Fake camera" in program.log
+        finally:
+            program.kill()
 
 
 @pytest.mark.timeout(30)
