@@ -35,28 +35,27 @@ class StateLog:
 
     def __init__(self) -> None:
         self._state: SourceState | None = None
+        self._has_run = False
         self._reported_at = time.monotonic()
 
     def see(self, status: LiveStatus) -> None:
         """Take how the run stands."""
-        if status.state is not self._state:
-            before, self._state = self._state, status.state
-            self._tell(status, before)
+        before, self._state = self._state, status.state
+        if status.state is before:
+            return
+        if status.state is SourceState.RECONNECTING:
+            _LOG.warning("%s: %s", "reconnecting" if self._has_run else "trying again", status.detail)
+        elif status.state is SourceState.RUNNING and not self._has_run:
+            _LOG.info("watching %s", status.source)
+        elif status.state is SourceState.RUNNING and before is SourceState.RECONNECTING:
+            _LOG.info("the picture is back: %s", status.source)
+        self._has_run |= status.state is SourceState.RUNNING
 
     def report(self, status: LiveStatus) -> None:
         """Log the figures, every ten seconds: for who has no window to see them in."""
         if status.state is SourceState.RUNNING and time.monotonic() - self._reported_at >= _REPORT_SECONDS:
             self._reported_at = time.monotonic()
             _LOG.info("%s%s", status.figures, f" · {status.load}" if status.load else "")
-
-    @staticmethod
-    def _tell(status: LiveStatus, before: SourceState | None) -> None:
-        if status.state is SourceState.RECONNECTING:
-            _LOG.warning("reconnecting: %s", status.detail)
-        elif status.state is SourceState.RUNNING and before is SourceState.RECONNECTING:
-            _LOG.info("the picture is back: %s", status.source)
-        elif status.state is SourceState.RUNNING and before is not SourceState.PAUSED:
-            _LOG.info("watching %s", status.source)
 
 
 def watch(session: LiveSession, stop: StopRequest) -> None:

@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
+from streamer.cli import main
 from streamer.pictures import UInt8
-from tests.fake_camera import FakeCamera, FakeCameras, moving_face
+from streamer.sources.portraits import packaged_portraits
+from streamer.sources.synthetic import SyntheticSource
+from tests.drawn import two_people_scene, write_video
+from tests.fake_camera import FakeCamera, FakeCameras, FakeMode, moving_face
 from tests.live_program import LiveProgram, names_in, results_of, screen, seen_so_far, until
 
 pytestmark = pytest.mark.timeout(90)
@@ -206,3 +212,37 @@ def test_cameras_are_listed_with_their_modes(camera: FakeCamera, start: Start) -
     assert program.process.wait(20) == 0
     assert "Fake camera" in program.log
     assert "640 × 480" in program.log
+
+
+def test_the_same_scene_gives_the_same_names_live_and_from_a_file(
+    hidden_cameras: FakeCameras, start: Start, tmp_path: Path
+) -> None:
+    scene = two_people_scene(2.0)
+    source, pictures = SyntheticSource(scene), []
+    while (frame := source.read()) is not None:
+        pictures.append(np.array(frame.picture.bgr()))
+    hidden_cameras.add(0, [FakeMode("YUYV", 640, 360, 25)]).show(pictures)
+    video = write_video(tmp_path / "scene.mp4", scene, with_sound=False)
+    known, _ = packaged_portraits()
+    (tmp_path / "photos" / "Eileen").mkdir(parents=True)
+    assert cv2.imwrite(str(tmp_path / "photos" / "Eileen" / "photo.png"), known.picture)
+
+    program = watching(start, "--people", "photos", "--results", "live.jsonl")
+    until(lambda: len(seen_so_far(tmp_path / "live.jsonl")) > 100, 20, "a hundred frames")
+    assert program.quit() == 0, program.log
+    people, file = str(tmp_path / "photos"), str(tmp_path / "file.jsonl")
+    assert main(["process", str(video), "--people", people, "--no-video", "--results", file]) == 0
+
+    for results in ("live.jsonl", "file.jsonl"):
+        by_side: dict[str, set[str | None]] = {"left": set(), "right": set()}
+        lines = results_of(tmp_path / results)
+        for line in lines:
+            faces = line.get("faces")
+            for face in faces if isinstance(faces, list) else []:
+                if face["identity"] is not None:
+                    by_side["left" if face["box"][0] < 320 else "right"].add(face["identity"]["name"])
+        # Live, the first frames may not know yet what later ones do.
+        assert by_side["right"] == {None}, results
+        assert by_side["left"] - {None} == {"Eileen"}, results
+        tracks = [line["name"] for line in lines if line["type"] == "track"]
+        assert set(tracks) == {"Eileen", None}, results
