@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamer import build
+from streamer.addresses import Address, is_address
 from streamer.batches import FrameStages
 from streamer.config import Config
 from streamer.devices import Device
@@ -25,21 +26,25 @@ from streamer.stages import Sink, Source
 from streamer.stats import RunStats
 from streamer.types import FrameResult
 
-AnySource = str | Path | Source | Iterable[UInt8]
+AnySource = str | int | Path | Source | Iterable[UInt8]
 
 
 def open_source(source: AnySource, config: Config | None = None, *, fps: float = 25.0) -> Source:
     """Open anything that frames can come from.
 
     Args:
-        source: A path of a video, an image or a folder of images; an iterable of (H, W, 3) uint8 BGR arrays; or a
-            source already, which is returned as it is.
+        source: A path of a video, an image or a folder of images; the address of a stream, such as rtsp://host/path; a
+            camera's number; an iterable of (H, W, 3) uint8 BGR arrays; or a source already, returned as it is.
         config: Its `source` section holds start, end and the rate of images.
         fps: Frames a second that arrays stand for.
 
     Raises:
         SourceOpenError: It is absent, or holds no picture.
     """
+    if isinstance(source, int):
+        return build.open_camera(source, config or Config())
+    if isinstance(source, str) and is_address(source):
+        return build.open_stream(Address(source), config or Config())
     if isinstance(source, str | Path):
         return build.open_source(Path(source), config or Config())
     if isinstance(source, Source):
@@ -103,7 +108,7 @@ def analyse(
     except BaseException:
         opened.close()
         raise
-    yield from results([opened], pipeline, settings=settings)
+    yield from results([opened], pipeline, settings=build.LIVE_SETTINGS if opened.info.is_live else settings)
 
 
 def check_outputs(outputs: build.Outputs, source: Path | None, *, overwrite: bool) -> None:

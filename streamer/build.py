@@ -324,6 +324,12 @@ def describe(config: Config) -> RunDescription:
     )
 
 
+# For live sources: the newest frame waits in its source's queue, one is looked at, one is labelled and drawn.
+LIVE_SETTINGS = RunSettings(
+    batch_size=1, max_wait_seconds=0.0, queue_frames=1, scan_threads=1, ahead_frames=1, most_under_way=2
+)
+
+
 def run_settings(config: Config, device: Device | None = None) -> RunSettings:
     """Return how the threads are fed; `device`: where the configured nets run; None: the stages are somebody else's."""
     return RunSettings(

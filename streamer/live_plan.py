@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from streamer import build
-from streamer.addresses import Address
+from streamer.addresses import Address, is_address
 from streamer.api import people_from
 from streamer.config import Config
 from streamer.errors import SourceOpenError, printable
@@ -25,7 +25,6 @@ from streamer.stages import LiveSource, Sink
 from streamer.stats import RunStats
 from streamer.types import SourceInfo, SourceState, SourceStatus
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NUMBER = re.compile(r"\d{1,3}")
 # Where recordings and snapshots go that keys ask for.
 _FOLDER = Path("recordings")
@@ -48,7 +47,7 @@ def _opener(config: Config, camera: str) -> Callable[[Interrupt, Callable[[Sourc
 
     A camera that is not there is most often a wrong number, so that is said at once; a stream may be up later.
     """
-    if _URL.match(camera.strip()):
+    if is_address(camera) or "://" in camera:
         address = Address(camera)
         return lambda interrupt, on_status: opened_with_retries(
             partial(build.open_stream, address, config), interrupt.wait, on_status

@@ -30,7 +30,7 @@ from streamer.live_status import LiveStatus
 from streamer.live_threads import Jobs, Worker
 from streamer.load import LoadMeter
 from streamer.outputs import LiveOutputs
-from streamer.queues import Newest, RunSettings, StopRequest
+from streamer.queues import Newest, StopRequest
 from streamer.recognition.gallery import Gallery
 from streamer.runner import results
 from streamer.sources.gated import GatedSource
@@ -40,10 +40,6 @@ from streamer.types import Ending, FrameResult, SourceInfo, SourceState, SourceS
 
 _LOG = logging.getLogger(__name__)
 
-# The newest frame waits in its source's queue, one is looked at, one is labelled and drawn.
-LIVE_SETTINGS = RunSettings(
-    batch_size=1, max_wait_seconds=0.0, queue_frames=1, scan_threads=1, ahead_frames=1, most_under_way=2
-)
 # Together below two seconds, within which a window that is closed should be gone.
 _STOP_SECONDS, _FINISH_SECONDS, _JOBS_SECONDS = 0.7, 0.9, 0.2
 _REFRESH_SECONDS = 1.0
@@ -113,7 +109,7 @@ class LiveSession:
         for result in results(
             [running.source],
             running.pipeline,
-            settings=LIVE_SETTINGS,
+            settings=build.LIVE_SETTINGS,
             stats=self.stats,
             stop=self._stop,
             meter=running.meter,

@@ -15,6 +15,7 @@ from streamer.pictures import Picture, UInt8
 from streamer.sources.synthetic import SyntheticSource
 from streamer.types import Faces, Float32
 from tests.drawn import photos_of, two_people_scene, write_video
+from tests.fake_camera import FakeCameras, moving_face
 from tests.fakes import RED, ListSink, SquareDetector, draw
 
 
@@ -110,3 +111,17 @@ def test_a_results_file_sums_up_the_stages_of_its_own_run_the_detector_s_too(tmp
 def test_outputs_that_would_be_nothing_are_refused() -> None:
     with pytest.raises(streamer.UsageError, match="nothing would be written"):
         streamer.Outputs()
+
+
+def test_a_camera_s_number_is_a_source(cameras: FakeCameras, astronaut: UInt8) -> None:
+    cameras.add(0).show(moving_face(astronaut[:300, 90:390], 640, 480, count=5))
+    stream = streamer.analyse(0)
+    seen = [result for result, _ in zip(stream, range(20), strict=False)]
+    stream.close()
+    assert seen[0].frame.picture.width == 640
+    assert any(result.annotations for result in seen)
+
+
+def test_a_stream_s_address_is_a_source(tmp_path: Path) -> None:
+    with pytest.raises(streamer.SourceOpenError, match="refused"):
+        next(streamer.analyse("rtsp://127.0.0.1:9/live"))
