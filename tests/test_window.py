@@ -6,6 +6,7 @@ import socket
 import threading
 from pathlib import Path
 
+import cv2
 import pytest
 
 from streamer.sinks import window
@@ -100,3 +101,15 @@ def test_a_key_is_told_by_its_character_or_its_name(keysym: int, key: str | None
 
 def test_the_shipped_font_lies_where_qt_is_sent_to(tmp_path: Path) -> None:
     assert list(window._FONTS.glob("*.ttf"))
+
+
+def test_a_system_library_that_windows_lack_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plugin = tmp_path / "qt" / "plugins" / "platforms" / "libqxcb.so"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_bytes(b"no library")
+    monkeypatch.setattr(cv2, "__file__", str(tmp_path / "__init__.py"))
+    problem = window_problem({"DISPLAY": ":0"}, QT)
+    assert problem is not None
+    assert "libqxcb.so" in problem
+    assert "apt-get install -y libgl1" in problem
+    assert "\n" not in problem

@@ -6,6 +6,7 @@ What is drawn and what keys mean is decided elsewhere.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import socket
 import sys
@@ -21,6 +22,7 @@ from streamer.pictures import UInt8
 from streamer.sinks.x11_keys import X11Keys
 
 _REMEDY = "use --no-window with --record, --results or --publish"
+_LIBRARIES = "libgl1 libglib2.0-0 libsm6 libxext6"
 _X11_PORT, _LAST_PORT = 6000, 65535
 # X Window System Protocol, section 8: little-endian, version 11.0, no authorization.
 _X11_GREETING = b"l\0" + (11).to_bytes(2, "little") + bytes(8)
@@ -57,11 +59,26 @@ def window_problem(environment: Mapping[str, str] = os.environ, build_informatio
         return None
     if environment.get("QT_QPA_PLATFORM", "").partition(":")[0] in _NO_DISPLAY_NEEDED:
         return None
+    lacking = _lacking_library()
+    if lacking is not None:
+        return f"windows lack a system library ({lacking}); run: apt-get install -y {_LIBRARIES}; or {_REMEDY}"
     display = environment.get("DISPLAY", "")
     if not display:
         return f"there is no display (DISPLAY is not set, as over ssh or on a server); {_REMEDY}"
     if not _answers(display):
         return f"the display {display} does not answer; start it, correct DISPLAY, or {_REMEDY}"
+    return None
+
+
+def _lacking_library() -> str | None:
+    """Return why the Qt plugin of OpenCV's wheel cannot be loaded, which would end the process; None: it can."""
+    plugin = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms" / "libqxcb.so"
+    if not plugin.exists():
+        return None
+    try:
+        ctypes.CDLL(str(plugin))
+    except OSError as error:
+        return str(error)
     return None
 
 
