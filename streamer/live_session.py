@@ -68,6 +68,19 @@ class LivePlan:
     is_shown: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class LiveEnd:
+    """How a live run ended.
+
+    Attributes:
+        error: What ended it, or what went wrong with an output; a stage's error is as it was. None: nothing.
+        is_whole: No thread hangs, in a driver or a dead connection, and is left behind.
+    """
+
+    error: Exception | None
+    is_whole: bool
+
+
 class LiveSession:
     """One live run.
 
@@ -241,15 +254,8 @@ class LiveSession:
         """Say whether it has ended by itself: its source did, or something failed."""
         return self._thread.is_done
 
-    def finish(self) -> bool:
-        """End the run and all outputs, within two seconds.
-
-        Returns:
-            False: A thread hangs, and is left behind.
-
-        Raises:
-            StreamerError: What ended the run, or what went wrong with an output; a stage's error comes as it is.
-        """
+    def finish(self) -> LiveEnd:
+        """End the run and all outputs, within two seconds."""
         self._stop.set()
         self._interrupt.set()
         has_ended = self._thread.join(_STOP_SECONDS)
@@ -261,9 +267,7 @@ class LiveSession:
             problem = running.outputs.finish(ending, _FINISH_SECONDS)
             has_ended = running.jobs.stop(_JOBS_SECONDS) and has_ended
             error = error or problem
-        if error is not None:
-            raise error
-        return has_ended
+        return LiveEnd(error, has_ended)
 
 
 def _close(source: LiveSource | None) -> None:

@@ -22,6 +22,7 @@ from streamer.cli.options import (
     Overrides,
     PeopleFolder,
 )
+from streamer.cli.output import print_error
 from streamer.errors import UsageError
 from streamer.live_choices import LiveChoices, LiveTargets
 
@@ -174,14 +175,13 @@ def _watch(config: Config, choices: LiveChoices) -> int:
             return LiveSession(plan_live(config, choices, stop), stop)
 
         session = _shown(config, choices, start, stop) if choices.has_window else _unseen(start, stop)
-        is_interrupted = stop.is_set()
-        try:
-            has_ended = session.finish()
-        finally:
-            _tell(session)
-        code = INTERRUPTED if is_interrupted else 0
-        if not has_ended:
-            leave_at_once(code)
+        code = INTERRUPTED if stop.is_set() else 0
+        end = session.finish()
+        _tell(session)
+        if not end.is_whole:
+            _leave_at_once(code, end.error)
+        if end.error is not None:
+            raise end.error
     return code
 
 
@@ -217,8 +217,13 @@ def _tell(session: LiveSession) -> None:
     _LOG.info("%d frames, %.1f a second, %d dropped%s", summary.frames, summary.fps, summary.dropped, ages)
 
 
-def leave_at_once(code: int) -> None:
+def _leave_at_once(code: int, error: Exception | None) -> None:
     """End the process although a thread hangs in a driver or a dead connection, which nothing could end."""
+    if error is not None:
+        from streamer.cli import explained
+
+        line, code = explained(error)
+        print_error(line)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
