@@ -20,6 +20,7 @@ from streamer.types import Event, FrameResult, SourceState, SourceStatus
 _LOG = logging.getLogger(__name__)
 
 _LADDER_SECONDS = 1.0
+_GAP_SECONDS = 2.0
 _SUMMARY_SECONDS = 1.0
 
 
@@ -85,11 +86,14 @@ class RunningParts:
         return [Event("reconnecting", last), Event("reconnected", result.frame.pts_seconds)]
 
     def _load_events(self, result: FrameResult, now: float, stats: RunStats) -> list[Event]:
-        if now - self._ladder_at < _LADDER_SECONDS:
+        elapsed = now - self._ladder_at
+        if elapsed < _LADDER_SECONDS:
             return []
         self._ladder_at = now
         # A frame's number counts all that were captured before it.
         load = self.meter.read(result.frame.index + 1, stats.dropped)
+        if elapsed > _GAP_SECONDS:
+            return []  # the source was away, or stood still: what it then gives late says nothing of the load
         step = self.ladder.update(now, load) if load is not None else None
         if step is None:
             return []
