@@ -224,7 +224,13 @@ class LiveSession:
         """Return how the run stands."""
         running = self._running
         if running is None:
-            return LiveStatus(self._opening.state, self._opening.detail)
+            # The source may be open already, while the nets are still loaded.
+            is_open = self._opening.state is SourceState.RUNNING
+            return (
+                LiveStatus(detail="loading the nets")
+                if is_open
+                else LiveStatus(self._opening.state, self._opening.detail)
+            )
         now, source = time.monotonic(), running.source.status
         details = {SourceState.RUNNING: "", SourceState.PAUSED: "space: go on"}
         summary = running.summary(self.stats, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_stream_is_watched_published_lost_and_found_and_its_password_told_nowh
     program: LiveProgram, server: RtspServer, tmp_path: Path
 ) -> None:
     results = tmp_path / "run" / "seen.jsonl"
-    program.said("watching ")
+    program.said(r"watching rtsp://.*640")
     until(lambda: len(seen_so_far(results)) > 50, 15, "fifty frames")
     server.kill()
     program.said("reconnecting: ", seconds=8)
@@ -63,6 +64,7 @@ def test_a_stream_is_watched_published_lost_and_found_and_its_password_told_nowh
         with av.open(str(recorded)) as container:
             assert sum(1 for _ in container.decode(video=0)) > 20, recorded
     assert "Traceback" not in program.log
+    assert len(re.findall("was lost", program.log)) == 1, program.log  # not once more when it was ended
     for path in (tmp_path / "run").rglob("*"):
         assert not path.is_file() or b"s3cr3t" not in path.read_bytes(), path
 

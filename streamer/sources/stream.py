@@ -155,6 +155,8 @@ class StreamSource:
 
     def _lose(self, fault: str) -> None:
         self._disconnect()
+        if self._closing.is_set():  # it was closed while it was read
+            return
         if self._status.state is not SourceState.RECONNECTING:
             _LOG.warning("%s was lost: %s; connecting again", self._address, fault)
         self._set_status(SourceState.RECONNECTING, fault)
