@@ -70,24 +70,34 @@ class LiveView:
         if not canvas.y.flags.writeable:  # nobody is in it
             canvas = Canvas(shown.frame.picture)
         if controls.details:
-            for face in shown.annotations:
-                self._face_details(canvas, face)
+            self._details(canvas, shown)
         self._numbers(canvas, shown, controls)
         self._edges(canvas, status, controls, message)
         return canvas.bgr()
 
-    def _face_details(self, canvas: Canvas, face: Annotation) -> None:
-        heading = f"#{face.track.track_id}  face {face.track.score:.2f}"
-        if face.identity is not None:
-            heading += f"  likeness {face.identity.similarity:.2f} ({face.identity.samples} looks)"
-        if face.emotion is not None:
-            self._hud.emotion_bars(canvas, face.emotion, _box(face), heading)
+    def _details(self, canvas: Canvas, shown: FrameResult) -> None:
+        """Draw what is known of each face beside it, the nearest first: in a crowd there is not room for all."""
+        faces = sorted(shown.annotations, key=_area, reverse=True)
+        drawn: list[Box] = []
+        for face in faces:
+            if face.emotion is not None:
+                others = [self._with_label(canvas, other) for other in faces if other is not face]
+                place = self._hud.emotion_bars(canvas, face.emotion, _box(face), _heading(face), [*others, *drawn])
+                drawn += [] if place is None else [place]
 
     def _numbers(self, canvas: Canvas, shown: FrameResult, controls: Controls) -> None:
+        drawn: list[Box] = []
         for face in shown.annotations:
             number = controls.numbers.get(face.track.track_id)
             if number is not None:
-                self._hud.number(canvas, number, _box(face))
+                others = [self._with_label(canvas, other) for other in shown.annotations if other is not face]
+                place = self._hud.number(canvas, number, _box(face), [*others, *drawn])
+                drawn += [] if place is None else [place]
+
+    def _with_label(self, canvas: Canvas, face: Annotation) -> Box:
+        """Return a face's box and about where its label stands."""
+        left, top, right, bottom = _box(face)
+        return left, top - 2 * self._hud.letter_pixels(canvas), right, bottom
 
     def _edges(self, canvas: Canvas, status: LiveStatus, controls: Controls, message: str) -> None:
         """Write what stands at the edges: states and prompts above, figures below."""
@@ -135,6 +145,18 @@ class LiveView:
             lines = [f"{state} · {status.source}\t  h: keys", figures]
         ground = GREEN if status.state is SourceState.RUNNING and not status.load else NEUTRAL
         return self._hud.write(canvas, lines, ("left", "bottom"), ground=ground, scale=1.0)
+
+
+def _heading(face: Annotation) -> str:
+    heading = f"#{face.track.track_id}  face {face.track.score:.2f}"
+    if face.identity is not None:
+        heading += f"  likeness {face.identity.similarity:.2f} ({face.identity.samples} looks)"
+    return heading
+
+
+def _area(face: Annotation) -> float:
+    left, top, right, bottom = face.track.xyxy.tolist()
+    return float((right - left) * (bottom - top))
 
 
 def _box(face: Annotation) -> Box:

@@ -126,14 +126,34 @@ def test_details_of_faces_at_the_edge_stay_inside(box: tuple[float, float, float
 
 def test_choosing_shows_a_number_on_each_face() -> None:
     controls = Controls()
-    one, seen = view(), result(640, 480, face((100, 150, 200, 270)), face((400, 150, 500, 270), track_id=2))
+    one, seen = view(), result(640, 480, face((100, 150, 250, 330)), face((400, 150, 550, 330), track_id=2))
     before = one.compose(seen, running(), controls)
     controls.press("e")
     shown = one.compose(seen, running(), controls)
     assert controls.numbers == {1: 1, 2: 2}
     for left in (100, 400):
-        middle = (slice(190, 230), slice(left + 30, left + 70))
-        assert (before[middle] != shown[middle]).any()
+        corner, middle = ((slice(top, top + 60), slice(left + 10, left + 120)) for top in (150, 210))
+        assert (before[corner] != shown[corner]).any()
+        assert (before[middle] == shown[middle]).all()  # who it is can still be seen
+
+
+def crowd() -> FrameResult:
+    boxes = [
+        (left, 200 + 7 * (left % 5), left + 40, 250 + 7 * (left % 5)) for left in (40, 300, 350, 420, 433, 700, 1200)
+    ]
+    return result(1280, 720, *(face(box, track_id=place) for place, box in enumerate(boxes, start=1)))
+
+
+@pytest.mark.parametrize("key", ["d", "e"])
+def test_neither_bars_nor_numbers_hide_faces_in_a_crowd(key: str) -> None:
+    controls, seen = Controls(), crowd()
+    before = view().compose(seen, running(), controls).astype(int)
+    controls.press(key)
+    after = view().compose(seen, running(), controls).astype(int)
+    for one in seen.annotations:
+        left, top, right, bottom = (round(float(value)) for value in one.track.xyxy)
+        changed = np.abs(after - before)[top:bottom, left:right].max(axis=2) > 12
+        assert changed.mean() < 0.1
 
 
 def test_strangers_can_be_blurred_and_known_faces_stay() -> None:
