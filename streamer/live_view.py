@@ -22,6 +22,7 @@ SPLASH_SIZE = (960, 540)
 _SPLASH_RGB = (30, 34, 40)
 _STATE_GROUNDS = {SourceState.RECONNECTING: ORANGE, SourceState.PAUSED: BLUE, SourceState.ERROR: RED}
 _QUESTIONS = {Mode.CHOOSE_TO_ENROL: "Who is to get a name?", Mode.CHOOSE_TO_DENY: "Whose name is wrong?"}
+_NOBODY = {Mode.CHOOSE_TO_ENROL: "There is no face to choose", Mode.CHOOSE_TO_DENY: "Nobody here has a name"}
 
 
 class LiveView:
@@ -113,12 +114,15 @@ class LiveView:
             ground = _STATE_GROUNDS.get(status.state, NEUTRAL)
             top = hud.write(canvas, lines, ("middle", "top"), ground=ground, scale=1.8)
         if controls.is_choosing:
-            how = "Click a face, or press its number" if controls.numbers else "There is no face to choose"
-            lines = [_QUESTIONS[controls.mode], f"{how}   Esc: nobody"]
+            how = "Click a face, or press its number" if controls.numbers else _NOBODY[controls.mode]
+            lines = [_QUESTIONS[controls.mode], f"{how}   Esc: cancel"]
             hud.write(canvas, lines, ("middle", "top"), ground=BLUE, scale=1.2, below=top)
         elif controls.mode is Mode.TYPE:
-            how = "Enter: keep   Esc: do not" + (f"   {controls.advice}" if controls.advice else "")
-            typed = f"Name: {clean_text(controls.typed)}_"
+            how = "Enter: keep   Esc: cancel" + (f"   {controls.advice}" if controls.advice else "")
+            number = controls.numbers.get(controls.track_id or 0)
+            whose = "Name" if number is None else f"Name of {number}"
+            space = " " if controls.typed.endswith(" ") else ""  # or nothing would be seen to come of the key
+            typed = f"{whose}: {clean_text(controls.typed)}{space}_"
             hud.write(canvas, [typed, how], ("middle", "top"), ground=BLUE, scale=1.4, below=top)
         self._corners(canvas, status, controls)
 
