@@ -136,7 +136,6 @@ class Window:
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._clicks: list[Click] = []
         self._was_shown = self._is_shifted = False
-        self._size = size
         cv2.resizeWindow(title, *size)
         cv2.setMouseCallback(title, self._on_mouse)
         if self._keys is not None and not self._keys.listen(title):
@@ -181,20 +180,24 @@ class Window:
     def fit(self, width: int, height: int) -> None:
         """Give the inside the size of a picture, or the largest of its shape that suits any screen."""
         scale = min(1.0, _LARGEST_START[0] / width, _LARGEST_START[1] / height)
-        self._size = (round(width * scale), round(height * scale))
-        cv2.resizeWindow(self._title, *self._size)
+        cv2.resizeWindow(self._title, round(width * scale), round(height * scale))
 
     def zoom(self, factor: float) -> None:
-        """Make the inside larger or smaller."""
-        width, height = round(self._size[0] * factor), round(self._size[1] * factor)
+        """Make the picture larger or smaller than it is, whoever gave it its size; not in full screen."""
+        if self._is_full_screen:
+            return
+        shown = cv2.getWindowImageRect(self._title)[2:]
+        width, height = round(shown[0] * factor), round(shown[1] * factor)
         if min(width, height) >= _SMALLEST_SIDE and max(width, height) <= _LARGEST_SIDE:
-            self._size = (width, height)
             cv2.resizeWindow(self._title, width, height)
+
+    @property
+    def _is_full_screen(self) -> bool:
+        return cv2.getWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN) == cv2.WINDOW_FULLSCREEN
 
     def toggle_full_screen(self) -> None:
         """Fill the screen, or go back."""
-        is_full = cv2.getWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN) == cv2.WINDOW_FULLSCREEN
-        mode = cv2.WINDOW_NORMAL if is_full else cv2.WINDOW_FULLSCREEN
+        mode = cv2.WINDOW_NORMAL if self._is_full_screen else cv2.WINDOW_FULLSCREEN
         cv2.setWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN, mode)
 
     def close(self) -> None:
