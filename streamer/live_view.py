@@ -79,7 +79,9 @@ class LiveView:
     def _details(self, canvas: Canvas, shown: FrameResult) -> None:
         """Draw what is known of each face beside it, the nearest first: in a crowd there is not room for all."""
         faces = sorted(shown.annotations, key=_area, reverse=True)
-        drawn: list[Box] = []
+        # What is written later, at the edges, would hide bars.
+        letter, width, height = self._hud.letter_pixels(canvas), canvas.width, canvas.height
+        drawn: list[Box] = [(0, height - 3 * letter, width, height), (0, 0, 6 * letter, 16 * letter)]
         for face in faces:
             if face.emotion is not None:
                 others = [self._with_label(canvas, other) for other in faces if other is not face]
@@ -103,11 +105,6 @@ class LiveView:
     def _edges(self, canvas: Canvas, status: LiveStatus, controls: Controls, message: str) -> None:
         """Write what stands at the edges: states and prompts above, figures below."""
         hud = self._hud
-        bottom = self._status_line(canvas, status)
-        if message:
-            bottom = hud.write(canvas, [message], ("left", "bottom"), ground=BLUE, below=bottom)
-        for problem in status.problems:
-            bottom = hud.write(canvas, [problem], ("left", "bottom"), ground=RED, below=bottom)
         top = 0
         if status.state is not SourceState.RUNNING:
             lines = [STATE_TITLES[status.state], *([status.detail] if status.detail else [])]
@@ -116,27 +113,33 @@ class LiveView:
         if controls.is_choosing:
             how = "Click a face, or press its number" if controls.numbers else _NOBODY[controls.mode]
             lines = [_QUESTIONS[controls.mode], f"{how}   Esc: cancel"]
-            hud.write(canvas, lines, ("middle", "top"), ground=BLUE, scale=1.2, below=top)
+            top = hud.write(canvas, lines, ("middle", "top"), ground=BLUE, scale=1.2, below=top)
         elif controls.mode is Mode.TYPE:
             how = "Enter: keep   Esc: cancel" + (f"   {controls.advice}" if controls.advice else "")
             number = controls.numbers.get(controls.track_id or 0)
             whose = "Name" if number is None else f"Name of {number}"
             space = " " if controls.typed.endswith(" ") else ""  # or nothing would be seen to come of the key
             typed = f"{whose}: {clean_text(controls.typed)}{space}_"
-            hud.write(canvas, [typed, how], ("middle", "top"), ground=BLUE, scale=1.4, below=top)
-        self._corners(canvas, status, controls)
+            top = hud.write(canvas, [typed, how], ("middle", "top"), ground=BLUE, scale=1.4, below=top)
+        self._corners(canvas, status, controls, top)
+        bottom = self._status_line(canvas, status)
+        if message:
+            bottom = hud.write(canvas, [message], ("left", "bottom"), ground=BLUE, below=bottom)
+        for problem in status.problems:
+            bottom = hud.write(canvas, [problem], ("left", "bottom"), ground=RED, below=bottom)
+        if controls.help:
+            hud.write_columns(canvas, [key for key, _ in KEYS], [meaning for _, meaning in KEYS])
 
-    def _corners(self, canvas: Canvas, status: LiveStatus, controls: Controls) -> None:
-        right = 0
+    def _corners(self, canvas: Canvas, status: LiveStatus, controls: Controls, top: int) -> None:
+        """Write what stands in the corners, below what is in the middle: on narrow pictures that is as wide as they."""
+        right = top
         for recording in status.recordings:
             minutes, seconds = divmod(int(recording.seconds), 60)
             line = f"REC {'clean ' if recording.is_clean else ''}{minutes:02}:{seconds:02}"
             right = self._hud.write(canvas, [line], ("right", "top"), ground=RED, below=right)
         if controls.details and status.stages:
             lines = [f"{name}\t {seconds * 1000:.1f} ms" for name, seconds in status.stages]
-            self._hud.write(canvas, lines, ("left", "top"), scale=0.8)
-        if controls.help:
-            self._hud.write_columns(canvas, [key for key, _ in KEYS], [meaning for _, meaning in KEYS])
+            self._hud.write(canvas, lines, ("left", "top"), scale=0.8, below=top)
 
     def _status_line(self, canvas: Canvas, status: LiveStatus) -> int:
         """Write the status at the bottom, in as many lines as it takes; return how high that is, px."""

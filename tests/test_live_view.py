@@ -84,6 +84,27 @@ def test_every_state_is_shown_and_no_text_is_cut_off_by_the_edge(name: str, size
     assert not touched[:, -2:].any()
 
 
+def reds(shown: UInt8) -> int:
+    return int(((shown[..., 2] > 140) & (shown[..., 1] < 80)).sum())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("details", [False, True])
+def test_what_stands_in_corners_hides_no_prompt(size: tuple[int, int], details: bool) -> None:
+    """On narrow pictures the prompt reaches from one corner to the other."""
+    pictures = []
+    for recordings in ((), (Recording(False, 61.0), Recording(True, 3.0))):
+        stages = tuple((name, 0.011) for name in ("read", "detect", "track", "embed", "shown")) if details else ()
+        controls = Controls(mode=Mode.TYPE, typed="Maximilian Alexander", details=details, advice="hold still")
+        status = running(recordings=recordings, stages=stages)
+        pictures.append(view().compose(result(*size), status, controls))
+    blue = [(shown[..., 0] > 100) & (shown[..., 2] < 60) for shown in pictures]
+    rows = np.flatnonzero(blue[0].any(axis=1))
+    assert (blue[0] == blue[1]).all()  # the prompt, whole
+    assert reds(pictures[1]) > 100
+    assert rows.size > 20
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_states_look_different(size: tuple[int, int]) -> None:
     pictures = [view().compose(result(*size), *given) for given in STATES.values()]
