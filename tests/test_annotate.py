@@ -345,6 +345,16 @@ def test_landmarks_are_marked_only_when_asked_for() -> None:
         assert marked.y[y, x] != GREY
 
 
+@pytest.mark.parametrize("level", [16, GREY, 235])
+def test_landmarks_are_seen_on_any_ground_and_may_lie_outside(level: int) -> None:
+    """On an overexposed face a light point alone would vanish."""
+    plain = grey(640, 360)
+    picture = I420Picture(np.full_like(plain.y, level), plain.u, plain.v, is_bt709=False)
+    canvas = Annotator(AnnotateStyle(show_landmarks=True)).draw(result(picture, face((100, 100, 700, 500))))
+    eye = canvas.y[255:266, 275:286].astype(int)  # at 280, 260
+    assert np.ptp(eye) > 100
+
+
 def detail(canvas: Canvas, xyxy: tuple[int, int, int, int]) -> float:
     x1, y1, x2, y2 = xyxy
     return float(cv2.Laplacian(canvas.y[y1:y2, x1:x2], cv2.CV_64F).var())
