@@ -18,7 +18,7 @@ import numpy as np
 from streamer.canvas import BufferRing, Canvas
 from streamer.fonts import TextRenderer, clean_text
 from streamer.plates import Box, PlateLook, Rgb, fill, limited_range, place_plates, render_plate
-from streamer.types import Annotation, FrameResult
+from streamer.types import EMOTIONS, Annotation, FrameResult
 
 _GREEN, _RED, _GREY = (0, 190, 138), (213, 94, 0), (226, 226, 226)
 # Darker than the lines: white text then has a contrast of at least 5.8 to 1.
@@ -121,7 +121,11 @@ class Annotator:
             name = face.identity.name
             lines.append("unknown" if name is None else self._line(clean_text(name) or "?", face.identity.probability))
         if self.style.show_emotion and face.emotion is not None and face.emotion.label is not None:
-            lines.append(self._line(face.emotion.label, face.emotion.confidence))
+            # The label may lag behind: the probability of one that is no longer the likeliest would only confuse.
+            is_likeliest = EMOTIONS.index(face.emotion.label) == int(face.emotion.probabilities.argmax())
+            lines.append(
+                self._line(face.emotion.label, face.emotion.confidence) if is_likeliest else face.emotion.label
+            )
         return tuple(lines)
 
     def _line(self, label: str, probability: float) -> str:

@@ -395,6 +395,20 @@ def test_labels_that_repeat_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -
     assert rendered[0].lines == ("Ana\t 98 %", "happiness\t 87 %")
 
 
+def test_a_label_that_lags_behind_says_no_probability(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a face that has just stopped smiling "happiness 2 %" would stand."""
+    rendered: list[PlateLook] = []
+
+    def noting(look: PlateLook, text: TextRenderer) -> Plate:
+        rendered.append(look)
+        return render_plate(look, text)
+
+    monkeypatch.setattr(streamer.annotate, "render_plate", noting)
+    lagging = Emotion(emotion("neutral", 0.9).probabilities, "happiness", 0.02)
+    Annotator().draw(result(grey(1280, 720), face((300, 300, 400, 400), known(), lagging)))
+    assert rendered[0].lines == ("Ana\t 98 %", "happiness")
+
+
 @pytest.mark.parametrize(
     "name", ["", "\n\t", "a\nb", "x" * 10_000, "é" * 5000, "../../x", "\udcff", "東京 花子", "%s{0}"]
 )
