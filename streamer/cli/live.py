@@ -40,7 +40,12 @@ _NO_CAMERA = "no camera was found; plug one in, or watch a stream: streamer live
 def live(
     camera: Annotated[
         str,
-        typer.Option("--camera", metavar="N|PATH|URL", help="Camera number or device, or a stream's URL; default: 0."),
+        typer.Option(
+            "--camera",
+            metavar="N|PATH|URL",
+            help="Camera number or device, or a stream's URL; default: 0.",
+            show_default=False,
+        ),
     ] = "0",
     size: Annotated[
         str | None,
