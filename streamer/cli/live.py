@@ -140,11 +140,11 @@ def _check_outputs(targets: LiveTargets, *, wants_window: bool) -> bool:
         UsageError: There would be neither a window nor another output.
         SinkError: An output cannot be written.
     """
-    from streamer.sinks.window import window_problem
+    from streamer.sinks.window import WITHOUT_WINDOW, window_problem
 
     problem = window_problem() if wants_window else None
     if not targets and problem is not None:
-        raise UsageError(problem)
+        raise UsageError(f"{problem}; {WITHOUT_WINDOW}")
     if not targets and not wants_window:
         raise UsageError("--no-window shows nothing: ask for an output with --record, --results or --publish")
     if problem is not None:

@@ -20,7 +20,8 @@ import cv2
 from streamer.pictures import UInt8
 from streamer.sinks.x11_keys import X11Keys
 
-_REMEDY = "use --no-window with --record, --results or --publish"
+# What else can be done about each of window_problem's, where nothing goes on without a window.
+WITHOUT_WINDOW = "to do without a window, use --no-window with --record, --results or --publish"
 _X11_PORT, _LAST_PORT = 6000, 65535
 # X Window System Protocol, section 8: little-endian, version 11.0, no authorization.
 _X11_GREETING = b"l\0" + (11).to_bytes(2, "little") + bytes(8)
@@ -50,8 +51,7 @@ def window_problem(environment: Mapping[str, str] = os.environ, build_informatio
     if toolkit.upper() == "NONE":
         return (
             "this OpenCV has no windows (opencv-python-headless took the place of opencv-python); run: "
-            "pip uninstall -y opencv-python-headless && pip install --force-reinstall opencv-python; or "
-            f"{_REMEDY}"
+            "pip uninstall -y opencv-python-headless && pip install --force-reinstall opencv-python"
         )
     if not toolkit.upper().startswith(("QT", "GTK")) or sys.platform in ("darwin", "win32"):
         return None
@@ -59,9 +59,9 @@ def window_problem(environment: Mapping[str, str] = os.environ, build_informatio
         return None
     display = environment.get("DISPLAY", "")
     if not display:
-        return f"there is no display (DISPLAY is not set, as over ssh or on a server); {_REMEDY}"
+        return "there is no display (DISPLAY is not set, as over ssh or on a server)"
     if not _answers(display):
-        return f"the display {display} does not answer; start it, correct DISPLAY, or {_REMEDY}"
+        return f"the display {display} does not answer; start it, or correct DISPLAY"
     return None
 
 
