@@ -131,7 +131,7 @@ class Hud:
         return place
 
     def emotion_bars(
-        self, canvas: Canvas, emotion: Emotion, box: Box, heading: str, others: Sequence[Box]
+        self, canvas: Canvas, emotion: Emotion, box: Box, heading: Sequence[str], others: Sequence[Box]
     ) -> Box | None:
         """Draw the probabilities of all emotions as bars beside a face's box (xyxy, px).
 
@@ -139,7 +139,7 @@ class Hud:
             canvas: What is drawn on.
             emotion: The probabilities.
             box: The face's.
-            heading: Stands above the bars.
+            heading: Lines above the bars.
             others: What must stay visible: other faces, earlier bars.
 
         Returns:
@@ -147,17 +147,20 @@ class Hud:
         """
         letters = self.letter_pixels(canvas) * (_SMALL_BAR_LETTERS if _is_small(canvas, box) else _BAR_LETTERS)
         pixels = max(_LEAST_PIXELS, round(letters))
-        plate = self._fitting(canvas, [heading, *EMOTIONS], NEUTRAL, pixels, 0)
-        if plate is None:
+        above, names = (self._fitting(canvas, lines, NEUTRAL, pixels, 0) for lines in (heading, EMOTIONS))
+        if above is None or names is None:
             return None
-        place = _beside(canvas, (plate.size[0] + 5 * pixels, plate.size[1]), box, others)
+        size = max(above.size[0], names.size[0] + 5 * pixels), above.size[1] + names.size[1]
+        place = _beside(canvas, size, box, others) if size[1] <= canvas.height else None
         if place is None:
             return None
-        (width, height), (left, top, right, _) = plate.size, place
+        (width, height), (left, top, right, _) = names.size, place
         fill(canvas, place, _yuv(canvas, NEUTRAL), 1.0)
-        plate.paste(canvas, left, top)
-        row = height / (len(EMOTIONS) + 1)
-        for number, probability in enumerate(emotion.probabilities, start=1):
+        above.paste(canvas, left, top)
+        top += above.size[1]
+        names.paste(canvas, left, top)
+        row = height / len(EMOTIONS)
+        for number, probability in enumerate(emotion.probabilities):
             y1, y2 = (round(top + row * number + row * share) // 2 * 2 for share in (0.25, 0.8))
             start, end = left + width, right - 4
             fill(canvas, (start, y1, end, y2), _yuv(canvas, _BAR_GROUND), 1.0)

@@ -154,11 +154,11 @@ class LiveView:
         return self._hud.write(canvas, lines, ("left", "bottom"), ground=ground, scale=1.0)
 
 
-def _heading(face: Annotation) -> str:
-    heading = f"#{face.track.track_id}  face {face.track.score:.2f}"
+def _heading(face: Annotation) -> list[str]:
+    lines = [f"#{face.track.track_id}  face {face.track.score:.2f}"]
     if face.identity is not None:
-        heading += f"  likeness {face.identity.similarity:.2f} ({face.identity.samples} looks)"
-    return heading
+        lines.append(f"likeness {face.identity.similarity:.2f}, {face.identity.samples} looks")
+    return lines
 
 
 def _area(face: Annotation) -> float:

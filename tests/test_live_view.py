@@ -145,6 +145,15 @@ def test_details_of_faces_at_the_edge_stay_inside(box: tuple[float, float, float
     assert shown.shape == (480, 640, 3)
 
 
+@pytest.mark.parametrize(("size", "box"), [((640, 360), (218, 75, 360, 285)), ((640, 480), (190, 90, 400, 400))])
+def test_details_of_a_known_face_have_room_beside_it_in_a_small_picture(
+    size: tuple[int, int], box: tuple[float, float, float, float]
+) -> None:
+    shown = view().compose(result(*size, face(box)), running(), Controls(details=True))
+    blue = (shown[..., 0] > 180) & (shown[..., 2] < 140)
+    assert blue.sum() > 100  # the bars
+
+
 def test_choosing_shows_a_number_on_each_face() -> None:
     controls = Controls()
     one, seen = view(), result(640, 480, face((100, 150, 250, 330)), face((400, 150, 550, 330), track_id=2))
