@@ -24,9 +24,10 @@ _BAR, _BAR_GROUND = (86, 180, 233), (70, 70, 70)
 Across = Literal["left", "middle", "right"]
 Down = Literal["top", "middle", "bottom"]
 
-_PLATES_KEPT = 64
+_PLATES_KEPT, _WIDTHS_KEPT = 64, 512
 _LEAST_PIXELS = 8
 _SMALLER = 0.8
+_MOST_LINES = 3
 # Letters of bars and numbers, of the usual size; smaller ones beside faces lower than this share of the shorter side.
 _BAR_LETTERS, _SMALL_BAR_LETTERS, _SMALL_FACE = 0.8, 0.55, 1 / 6
 _NUMBER_LETTERS, _SMALL_NUMBER_LETTERS = 2.0, 1.2
@@ -41,6 +42,7 @@ class Hud:
 
     def __init__(self, font: Path | None = None) -> None:
         self._text = TextRenderer(font)
+        self._width = lru_cache(maxsize=_WIDTHS_KEPT)(self._text.width)
         self._plate = lru_cache(maxsize=_PLATES_KEPT)(lambda look: render_plate(look, self._text))
 
     @staticmethod
@@ -48,10 +50,21 @@ class Hud:
         """Return the usual font size for a picture, px."""
         return max(14, round(min(canvas.width, canvas.height) / 40))
 
-    def fits_one_line(self, canvas: Canvas, text: str) -> bool:
-        """Say whether a line has room beside the margins."""
-        pixels = self.letter_pixels(canvas)
-        return self._text.width(text, pixels) + 2 * pixels <= canvas.width
+    def fits_one_line(self, canvas: Canvas, text: str, *, scale: float = 1.0) -> bool:
+        """Say whether a line has room beside the margins, in letters `scale` times the usual size."""
+        pixels = round(self.letter_pixels(canvas) * scale)
+        return self._width(text, pixels) + 2 * pixels <= canvas.width
+
+    def wrapped(self, canvas: Canvas, text: str, *, scale: float = 1.0) -> list[str]:
+        """Return a text in as many lines as it takes at that scale, three at most; the last one may be too long."""
+        lines: list[str] = []
+        for word in text.split():
+            longer = f"{lines[-1]} {word}" if lines else word
+            if lines and (self.fits_one_line(canvas, longer, scale=scale) or len(lines) == _MOST_LINES):
+                lines[-1] = longer
+            else:
+                lines.append(word)
+        return lines
 
     def write(
         self,

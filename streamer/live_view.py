@@ -44,7 +44,8 @@ class LiveView:
         self._hud.write(canvas, ["streamer"], ("middle", "middle"), scale=3.5, ground=_SPLASH_RGB)
         below = 0
         if status.detail:
-            below = self._hud.write(canvas, [status.detail], ("middle", "bottom"), ground=_SPLASH_RGB)
+            lines = self._hud.wrapped(canvas, status.detail)
+            below = self._hud.write(canvas, lines, ("middle", "bottom"), ground=_SPLASH_RGB)
         ground = _STATE_GROUNDS.get(status.state, BLUE)
         self._hud.write(
             canvas, [STATE_TITLES[status.state]], ("middle", "bottom"), scale=1.4, ground=ground, below=below
@@ -107,7 +108,7 @@ class LiveView:
         hud = self._hud
         top = 0
         if status.state is not SourceState.RUNNING:
-            lines = [STATE_TITLES[status.state], *([status.detail] if status.detail else [])]
+            lines = [STATE_TITLES[status.state], *hud.wrapped(canvas, status.detail, scale=1.8)]
             ground = _STATE_GROUNDS.get(status.state, NEUTRAL)
             top = hud.write(canvas, lines, ("middle", "top"), ground=ground, scale=1.8)
         if controls.is_choosing:
@@ -124,9 +125,9 @@ class LiveView:
         self._corners(canvas, status, controls, top)
         bottom = self._status_line(canvas, status)
         if message:
-            bottom = hud.write(canvas, [message], ("left", "bottom"), ground=BLUE, below=bottom)
+            bottom = hud.write(canvas, hud.wrapped(canvas, message), ("left", "bottom"), ground=BLUE, below=bottom)
         for problem in status.problems:
-            bottom = hud.write(canvas, [problem], ("left", "bottom"), ground=RED, below=bottom)
+            bottom = hud.write(canvas, hud.wrapped(canvas, problem), ("left", "bottom"), ground=RED, below=bottom)
         if controls.help:
             hud.write_columns(canvas, [key for key, _ in KEYS], [meaning for _, meaning in KEYS])
 

@@ -214,6 +214,20 @@ def test_before_the_first_picture_there_is_a_splash_that_says_what_is_waited_for
     assert (first != view().splash(LiveStatus(SourceState.RECONNECTING, "opening the camera 0"))).any()
 
 
+def test_long_messages_are_wrapped_rather_than_made_too_small_to_read() -> None:
+    """The longest that denying a name says, on the smallest picture that is shown."""
+    canvas, hud = Canvas(BgrPicture(np.zeros((360, 640, 3), np.uint8))), Hud()
+    text = (
+        "this is not Ana: faces more like it than like Ana are not named so; 9 of the 12 photos of Ana are more like it"
+    )
+    lines = hud.wrapped(canvas, text)
+    assert " ".join(lines) == text
+    assert len(lines) == 2
+    assert all(hud.fits_one_line(canvas, line) for line in lines)
+    assert hud.wrapped(canvas, "Ana is known now") == ["Ana is known now"]
+    assert len(hud.wrapped(canvas, text * 9)) == 3
+
+
 def test_text_that_cannot_fit_is_left_out() -> None:
     canvas = Canvas(BgrPicture(np.full((10, 12, 3), GREY, np.uint8)))
     assert Hud().write(canvas, ["hello"], ("left", "top")) == 0
