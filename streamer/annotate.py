@@ -18,13 +18,14 @@ import numpy as np
 from streamer.canvas import BufferRing, Canvas
 from streamer.fonts import TextRenderer, clean_text
 from streamer.plates import Box, PlateLook, Rgb, fill, limited_range, place_plates, render_plate
-from streamer.types import Annotation, FrameResult
+from streamer.types import EMOTIONS, Annotation, FrameResult
 
 _GREEN, _RED, _GREY = (0, 190, 138), (213, 94, 0), (226, 226, 226)
 # Darker than the lines: white text then has a contrast of at least 5.8 to 1.
 _GREEN_GROUND, _RED_GROUND, _GREY_GROUND = (0, 112, 81), (176, 50, 0), (70, 70, 70)
 # A dark rim on the inner side keeps a line visible on a ground of its own colour.
 _RIM_OPACITY = 0.4
+_BLACK = limited_range((0, 0, 0), is_bt709=True)
 _PREDICTED_OPACITY = 0.45
 # Faces lower than this share of the picture's shorter side get the smaller text.
 _SMALL_FACE = 1 / 9
@@ -94,9 +95,11 @@ class Annotator:
         for bar in _bars(face, box, line, line):
             fill(canvas, bar, colour, opacity)
         if self.style.show_landmarks and face.track.landmarks is not None:
+            side = 2 * line if box[2] - box[0] > 30 * line else line
             for x, y in face.track.landmarks:
-                left, top = round(float(x) - line / 2) // 2 * 2, round(float(y) - line / 2) // 2 * 2
-                fill(canvas, (left, top, left + line, top + line), colour, 1.0)
+                left, top = round(float(x) - side / 2) // 2 * 2, round(float(y) - side / 2) // 2 * 2
+                fill(canvas, (left - 2, top - 2, left + side + 2, top + side + 2), _BLACK, 1.0)
+                fill(canvas, (left, top, left + side, top + side), colour, 1.0)
 
     def _draw_plates(self, canvas: Canvas, faces: list[tuple[Annotation, Box]]) -> None:
         plates, boxes = [], []
@@ -118,7 +121,11 @@ class Annotator:
             name = face.identity.name
             lines.append("unknown" if name is None else self._line(clean_text(name) or "?", face.identity.probability))
         if self.style.show_emotion and face.emotion is not None and face.emotion.label is not None:
-            lines.append(self._line(face.emotion.label, face.emotion.confidence))
+            # The label may lag behind: the probability of one that is no longer the likeliest would only confuse.
+            is_likeliest = EMOTIONS.index(face.emotion.label) == int(face.emotion.probabilities.argmax())
+            lines.append(
+                self._line(face.emotion.label, face.emotion.confidence) if is_likeliest else face.emotion.label
+            )
         return tuple(lines)
 
     def _line(self, label: str, probability: float) -> str:

@@ -6,10 +6,10 @@ A face is chosen by its number or a click, for a name that is then typed, or to 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from streamer.types import FrameResult
+from streamer.types import Annotation, FrameResult, Track
 
 # Below the gallery's own limit; what is longer could not be read while it is typed.
 _MOST_LETTERS = 60
@@ -17,7 +17,7 @@ _ZOOM = 1.25
 _MOST_NUMBERED = 9
 
 KEYS: Sequence[tuple[str, str]] = (
-    ("q", "quit"),
+    ("q Esc", "quit"),
     ("space", "pause"),
     ("r", "record what you see"),
     ("R", "record the clean picture"),
@@ -108,7 +108,7 @@ class Controls:
         help: The list of keys is shown.
         typed: The name so far.
         track_id: Whose name is being typed.
-        numbers: By which number each track can be chosen.
+        numbers: By which number each track can be chosen; while a name is typed, the number of whom it is for.
         shown: What the window shows.
         advice: What whoever gets the name should do meanwhile; "": nothing.
     """
@@ -135,13 +135,28 @@ class Controls:
         self._number()
 
     def _number(self) -> None:
-        """Number the faces from left to right; those that have a number keep it."""
+        """Number the nearest faces from left to right, as many as there are keys; those that have a number keep it."""
+        if self.mode is Mode.TYPE:
+            return  # the number of the face that was chosen stays on it
         if not self.is_choosing or self.shown is None:
             self.numbers = {}
             return
-        for face in sorted(self.shown.annotations, key=lambda face: float(face.track.xyxy[0])):
-            free = next(number for number in range(1, len(self.numbers) + 2) if number not in self.numbers.values())
-            self.numbers.setdefault(face.track.track_id, free)
+        faces = [face.track for face in self.shown.annotations if self.mode is not Mode.CHOOSE_TO_DENY or _name(face)]
+        present = {track.track_id for track in faces}
+        nearest = sorted(faces, key=_area, reverse=True)[:_MOST_NUMBERED]
+        for track in sorted(nearest, key=lambda track: float(track.xyxy[0])):
+            if track.track_id not in self.numbers:
+                self._give_number(track.track_id, present)
+
+    def _give_number(self, track_id: int, present: Set[int]) -> None:
+        """Give a face the first number that no other has; where all are taken, that of a face that is gone."""
+        holders = {number: holder for holder, number in self.numbers.items()}
+        numbers = range(1, _MOST_NUMBERED + 1)
+        free = [number for number in numbers if number not in holders]
+        free += [number for number in numbers if number in holders and holders[number] not in present]
+        if free:
+            self.numbers.pop(holders.get(free[0], track_id), None)
+            self.numbers[track_id] = free[0]
 
     def press(self, key: str) -> Request | None:
         """Take a key, a character or a name such as `enter`; return what it asks for, if anything."""
@@ -193,6 +208,7 @@ class Controls:
             self.mode = Mode.USUAL
             return Deny(track_id)
         self.mode, self.track_id, self.typed = Mode.TYPE, track_id, ""
+        self.numbers = {one: number for one, number in self.numbers.items() if one == track_id}
         return Watch(track_id)
 
     def _type(self, key: str) -> Request | None:
@@ -209,6 +225,15 @@ class Controls:
             case _ if len(key) == 1 and key.isprintable() and len(self.typed) < _MOST_LETTERS:
                 self.typed += key
         return None
+
+
+def _name(face: Annotation) -> str | None:
+    return None if face.identity is None else face.identity.name
+
+
+def _area(track: Track) -> float:
+    left, top, right, bottom = track.xyxy.tolist()
+    return float((right - left) * (bottom - top))
 
 
 def zoom_of(request: Ask) -> float:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from streamer.errors import printable
 from streamer.live_keys import Ask, Controls, Request, zoom_of
 from streamer.live_status import LiveStatus
 from streamer.live_view import SPLASH_SIZE, LiveView
@@ -28,6 +29,7 @@ _IDLE_SECONDS = 0.015
 _REDRAW_SECONDS = 0.2
 _HEADLESS_SECONDS = 0.2
 _REPORT_SECONDS = 10.0
+_MOST_LISTED = 8
 
 
 class StateLog:
@@ -51,21 +53,36 @@ class StateLog:
             _LOG.info("the picture is back: %s", status.source)
         self._has_run |= status.state is SourceState.RUNNING
 
-    def report(self, status: LiveStatus) -> None:
-        """Log the figures, every ten seconds: for who has no window to see them in."""
+    def report(self, status: LiveStatus, result: FrameResult | None) -> None:
+        """Log the figures and who is there, every ten seconds: for who has no window to see them in.
+
+        Args:
+            status: How the run stands.
+            result: The newest; None: nothing came of late.
+        """
         if status.state is SourceState.RUNNING and time.monotonic() - self._reported_at >= _REPORT_SECONDS:
             self._reported_at = time.monotonic()
-            _LOG.info("%s%s", status.figures, f" · {status.load}" if status.load else "")
+            parts = [*([who_is_there(result)] if result is not None else []), status.figures, status.load]
+            _LOG.info("%s", " · ".join(part for part in parts if part))
+
+
+def who_is_there(result: FrameResult) -> str:
+    """Name those in a picture, and count the rest, in one line."""
+    identities = [face.identity for face in result.annotations]
+    names = sorted(printable(one.name) for one in identities if one is not None and one.name is not None)
+    rest = len(identities) - len(names)
+    listed = names[:_MOST_LISTED] + ([f"{len(names) - _MOST_LISTED} more"] if len(names) > _MOST_LISTED else [])
+    return ", ".join([*listed, *([f"{rest} without a name"] if rest else [])]) or "nobody"
 
 
 def watch(session: LiveSession, stop: StopRequest) -> None:
     """Wait for the end of a run without a window."""
     log = StateLog()
     while not stop.is_set() and not session.is_over:
-        session.newest.take(_HEADLESS_SECONDS)
+        result = session.newest.take(_HEADLESS_SECONDS)
         status = session.status()
         log.see(status)
-        log.report(status)
+        log.report(status, result)
 
 
 class WindowLoop:

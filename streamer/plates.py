@@ -150,7 +150,7 @@ def place_plates(
             if liking >= least:
                 break  # what comes is liked even less, and nothing is covered by less than nothing
             place = (left, top, left + width, top + height)
-            cost = _COST_PLATE * _covered(place, taken) + _COST_FACE * _covered(place, boxes) + liking
+            cost = _COST_PLATE * covered(place, taken) + _COST_FACE * covered(place, boxes) + liking
             if cost < least:
                 best, least = (left, top), cost
         taken.append((*best, best[0] + width, best[1] + height))
@@ -180,7 +180,7 @@ def _candidates(size: tuple[int, int], box: Box, picture: tuple[int, int]) -> It
         yield min(max(left, 0), picture[0] - width) // 2 * 2, min(max(top, 0), picture[1] - height) // 2 * 2
 
 
-def _covered(place: Box, others: Sequence[Box]) -> int:
+def covered(place: Box, others: Sequence[Box]) -> int:
     """Return how many pixels of other boxes the place covers. Plain numbers: arrays this short cost ten times it."""
     x1, y1, x2, y2 = place
     return sum(

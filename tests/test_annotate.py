@@ -345,6 +345,16 @@ def test_landmarks_are_marked_only_when_asked_for() -> None:
         assert marked.y[y, x] != GREY
 
 
+@pytest.mark.parametrize("level", [16, GREY, 235])
+def test_landmarks_are_seen_on_any_ground_and_may_lie_outside(level: int) -> None:
+    """On an overexposed face a light point alone would vanish."""
+    plain = grey(640, 360)
+    picture = I420Picture(np.full_like(plain.y, level), plain.u, plain.v, is_bt709=False)
+    canvas = Annotator(AnnotateStyle(show_landmarks=True)).draw(result(picture, face((100, 100, 700, 500))))
+    eye = canvas.y[255:266, 275:286].astype(int)  # at 280, 260
+    assert np.ptp(eye) > 100
+
+
 def detail(canvas: Canvas, xyxy: tuple[int, int, int, int]) -> float:
     x1, y1, x2, y2 = xyxy
     return float(cv2.Laplacian(canvas.y[y1:y2, x1:x2], cv2.CV_64F).var())
@@ -383,6 +393,20 @@ def test_labels_that_repeat_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -
         annotator.draw(result(grey(1280, 720), face((300 + step, 300, 400, 400), known("Ana", probability), emotion())))
     assert len(rendered) == 1
     assert rendered[0].lines == ("Ana\t 98 %", "happiness\t 87 %")
+
+
+def test_a_label_that_lags_behind_says_no_probability(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a face that has just stopped smiling "happiness 2 %" would stand."""
+    rendered: list[PlateLook] = []
+
+    def noting(look: PlateLook, text: TextRenderer) -> Plate:
+        rendered.append(look)
+        return render_plate(look, text)
+
+    monkeypatch.setattr(streamer.annotate, "render_plate", noting)
+    lagging = Emotion(emotion("neutral", 0.9).probabilities, "happiness", 0.02)
+    Annotator().draw(result(grey(1280, 720), face((300, 300, 400, 400), known(), lagging)))
+    assert rendered[0].lines == ("Ana\t 98 %", "happiness")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from streamer.live_keys import KEYS, Ask, Controls, Deny, Enrol, Mode, Watch, zoom_of
-from streamer.types import Annotation, FrameResult, Track
+from streamer.types import Annotation, FrameResult, Identity, Track
 from tests.fakes import draw, make_frame
 
 
@@ -17,6 +19,14 @@ def shown(*places: tuple[int, float]) -> FrameResult:
         for track_id, left in places
     )
     return FrameResult(make_frame(draw([]), 0), faces)
+
+
+def with_names(seen: FrameResult, *names: str | None) -> FrameResult:
+    named = (
+        replace(face, identity=Identity(name, 0.7, 0.9, 0.2, 4))
+        for face, name in zip(seen.annotations, names, strict=True)
+    )
+    return replace(seen, annotations=tuple(named))
 
 
 def controls(*places: tuple[int, float]) -> Controls:
@@ -56,7 +66,7 @@ def test_a_key_switches_on_and_off(key: str, what: str) -> None:
 
 def test_every_key_of_the_help_does_something() -> None:
     for keys, _ in KEYS:
-        for key in [" "] if keys == "space" else keys.split():
+        for key in [" "] if keys == "space" else keys.replace("Esc", "escape").split():
             before, made = controls((1, 10)), controls((1, 10))
             assert made.press(key) is not None or made != before, key
 
@@ -107,8 +117,44 @@ def test_a_click_chooses_the_face_under_it_the_smallest_of_several() -> None:
     assert made.click(220, 40) == Watch(7)
 
 
-def test_not_this_person_needs_no_name() -> None:
-    made = controls((3, 10))
+def test_there_are_as_many_numbers_as_keys_for_them_and_the_nearest_faces_have_them() -> None:
+    made = controls(*((track_id, 10.0 * track_id) for track_id in range(1, 13)))
+    near = Annotation(Track(20, np.array([0, 0, 90, 90], np.float32), None, 0.9, True, 0.0, 0.0))
+    assert made.shown is not None
+    made.see(replace(made.shown, annotations=(*made.shown.annotations, near)))
+    made.press("e")
+    assert sorted(made.numbers.values()) == list(range(1, 10))
+    assert made.numbers[20] == 1
+
+
+def test_who_comes_after_all_numbers_are_given_gets_that_of_one_who_is_gone() -> None:
+    made = controls(*((track_id, 10.0 * track_id) for track_id in range(1, 10)))
+    made.press("e")
+    made.see(shown(*((track_id, 10.0 * track_id) for track_id in (*range(1, 5), *range(6, 10), 30))))
+    assert made.numbers == {1: 1, 2: 2, 3: 3, 4: 4, 30: 5, 6: 6, 7: 7, 8: 8, 9: 9}
+
+
+def test_while_a_name_is_typed_the_face_keeps_its_number() -> None:
+    made, seen = controls((7, 200), (3, 10)), shown((7, 200), (3, 10), (4, 100))
+    made.press("e")
+    made.press("2")
+    made.see(seen)
+    assert made.numbers == {7: 2}
+    made.press("escape")
+    made.see(seen)
+    assert made.numbers == {}
+
+
+def test_only_who_has_a_name_is_numbered_where_a_name_is_wrong() -> None:
+    made = Controls()
+    made.see(with_names(shown((3, 10), (7, 200)), None, "Ana"))
+    made.press("n")
+    assert made.numbers == {7: 1}
+
+
+def test_not_this_person_needs_no_name_to_be_typed() -> None:
+    made = Controls()
+    made.see(with_names(shown((3, 10)), "Ana"))
     made.press("n")
     assert made.press("1") == Deny(3)
     assert made.mode is Mode.USUAL

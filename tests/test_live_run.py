@@ -177,7 +177,7 @@ def test_without_a_display_it_goes_on_if_something_else_is_asked_for(
     camera: FakeCamera, start: Start, tmp_path: Path
 ) -> None:
     program = start("--results", "seen.jsonl", DISPLAY="")
-    program.said("there is no display .*; going on without a window")
+    program.said(r"there is no display \(.*\); going on without a window")
     program.said("watching Fake camera")
     assert program.end(lambda: program.process.send_signal(signal.SIGINT)) == 130, program.log
     assert results_of(tmp_path / "seen.jsonl")[-1]["type"] == "summary"
@@ -186,7 +186,7 @@ def test_without_a_display_it_goes_on_if_something_else_is_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "environment", "code", "message"),
     [
-        ([], {"DISPLAY": ""}, 2, "there is no display"),
+        ([], {"DISPLAY": ""}, 2, "server); to do without a window, use --no-window with --record"),
         (["--no-window"], {}, 2, "--no-window shows nothing"),
         (["--camera", "7"], {}, 3, "streamer live --list"),
         (["--camera", "cameras"], {}, 3, "cameras"),

@@ -84,6 +84,27 @@ def test_every_state_is_shown_and_no_text_is_cut_off_by_the_edge(name: str, size
     assert not touched[:, -2:].any()
 
 
+def reds(shown: UInt8) -> int:
+    return int(((shown[..., 2] > 140) & (shown[..., 1] < 80)).sum())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("details", [False, True])
+def test_what_stands_in_corners_hides_no_prompt(size: tuple[int, int], details: bool) -> None:
+    """On narrow pictures the prompt reaches from one corner to the other."""
+    pictures = []
+    for recordings in ((), (Recording(False, 61.0), Recording(True, 3.0))):
+        stages = tuple((name, 0.011) for name in ("read", "detect", "track", "embed", "shown")) if details else ()
+        controls = Controls(mode=Mode.TYPE, typed="Maximilian Alexander", details=details, advice="hold still")
+        status = running(recordings=recordings, stages=stages)
+        pictures.append(view().compose(result(*size), status, controls))
+    blue = [(shown[..., 0] > 100) & (shown[..., 2] < 60) for shown in pictures]
+    rows = np.flatnonzero(blue[0].any(axis=1))
+    assert (blue[0] == blue[1]).all()  # the prompt, whole
+    assert reds(pictures[1]) > 100
+    assert rows.size > 20
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_states_look_different(size: tuple[int, int]) -> None:
     pictures = [view().compose(result(*size), *given) for given in STATES.values()]
@@ -124,16 +145,45 @@ def test_details_of_faces_at_the_edge_stay_inside(box: tuple[float, float, float
     assert shown.shape == (480, 640, 3)
 
 
+@pytest.mark.parametrize(("size", "box"), [((640, 360), (218, 75, 360, 285)), ((640, 480), (190, 90, 400, 400))])
+def test_details_of_a_known_face_have_room_beside_it_in_a_small_picture(
+    size: tuple[int, int], box: tuple[float, float, float, float]
+) -> None:
+    shown = view().compose(result(*size, face(box)), running(), Controls(details=True))
+    blue = (shown[..., 0] > 180) & (shown[..., 2] < 140)
+    assert blue.sum() > 100  # the bars
+
+
 def test_choosing_shows_a_number_on_each_face() -> None:
     controls = Controls()
-    one, seen = view(), result(640, 480, face((100, 150, 200, 270)), face((400, 150, 500, 270), track_id=2))
+    one, seen = view(), result(640, 480, face((100, 150, 250, 330)), face((400, 150, 550, 330), track_id=2))
     before = one.compose(seen, running(), controls)
     controls.press("e")
     shown = one.compose(seen, running(), controls)
     assert controls.numbers == {1: 1, 2: 2}
     for left in (100, 400):
-        middle = (slice(190, 230), slice(left + 30, left + 70))
-        assert (before[middle] != shown[middle]).any()
+        corner, middle = ((slice(top, top + 60), slice(left + 10, left + 120)) for top in (150, 210))
+        assert (before[corner] != shown[corner]).any()
+        assert (before[middle] == shown[middle]).all()  # who it is can still be seen
+
+
+def crowd() -> FrameResult:
+    boxes = [
+        (left, 200 + 7 * (left % 5), left + 40, 250 + 7 * (left % 5)) for left in (40, 300, 350, 420, 433, 700, 1200)
+    ]
+    return result(1280, 720, *(face(box, track_id=place) for place, box in enumerate(boxes, start=1)))
+
+
+@pytest.mark.parametrize("key", ["d", "e"])
+def test_neither_bars_nor_numbers_hide_faces_in_a_crowd(key: str) -> None:
+    controls, seen = Controls(), crowd()
+    before = view().compose(seen, running(), controls).astype(int)
+    controls.press(key)
+    after = view().compose(seen, running(), controls).astype(int)
+    for one in seen.annotations:
+        left, top, right, bottom = (round(float(value)) for value in one.track.xyxy)
+        changed = np.abs(after - before)[top:bottom, left:right].max(axis=2) > 12
+        assert changed.mean() < 0.1
 
 
 def test_strangers_can_be_blurred_and_known_faces_stay() -> None:
@@ -162,6 +212,20 @@ def test_before_the_first_picture_there_is_a_splash_that_says_what_is_waited_for
     first = view().splash(LiveStatus(detail="opening the camera 0"))
     assert (first != view().splash(LiveStatus(detail="loading"))).any()
     assert (first != view().splash(LiveStatus(SourceState.RECONNECTING, "opening the camera 0"))).any()
+
+
+def test_long_messages_are_wrapped_rather_than_made_too_small_to_read() -> None:
+    """The longest that denying a name says, on the smallest picture that is shown."""
+    canvas, hud = Canvas(BgrPicture(np.zeros((360, 640, 3), np.uint8))), Hud()
+    text = (
+        "this is not Ana: faces more like it than like Ana are not named so; 9 of the 12 photos of Ana are more like it"
+    )
+    lines = hud.wrapped(canvas, text)
+    assert " ".join(lines) == text
+    assert len(lines) == 2
+    assert all(hud.fits_one_line(canvas, line) for line in lines)
+    assert hud.wrapped(canvas, "Ana is known now") == ["Ana is known now"]
+    assert len(hud.wrapped(canvas, text * 9)) == 3
 
 
 def test_text_that_cannot_fit_is_left_out() -> None:

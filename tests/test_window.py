@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,15 +15,15 @@ import pytest
 from streamer.sinks import window
 from streamer.sinks.window import window_problem
 from streamer.sinks.x11_keys import key_of
+from tests.live_program import screen
 
 QT = "  GUI:                           QT5\n"
 
 
-def test_without_a_display_the_remedy_is_told_in_one_line() -> None:
+def test_without_a_display_that_is_told_in_one_line() -> None:
     problem = window_problem({}, QT)
     assert problem is not None
     assert "DISPLAY is not set" in problem
-    assert "--no-window" in problem
     assert "\n" not in problem
 
 
@@ -113,3 +116,36 @@ def test_a_system_library_that_windows_lack_is_told(monkeypatch: pytest.MonkeyPa
     assert "libqxcb.so" in problem
     assert "apt-get install -y libgl1" in problem
     assert "\n" not in problem
+
+
+_ZOOMED = """
+import cv2, numpy as np
+from streamer.sinks.window import Window
+
+def widths(window):
+    for _ in range(40):
+        window.show(np.zeros((100, 200, 3), np.uint8))
+        window.poll()
+        cv2.waitKey(5)
+    return cv2.getWindowImageRect("zoomed")[2]
+
+window = Window("zoomed", (400, 200))
+print(widths(window))
+cv2.resizeWindow("zoomed", 600, 600)  # as the user does, by its frame
+print(widths(window))
+window.zoom(0.8)
+print(widths(window))
+window.toggle_full_screen()
+full = widths(window)
+window.zoom(0.8)
+print(widths(window) == full)
+window.close()
+"""
+
+
+def test_larger_and_smaller_begin_at_the_size_that_the_picture_has_and_leave_a_full_screen_alone() -> None:
+    with screen() as display:
+        environment = {**os.environ, "DISPLAY": display}
+        command = [sys.executable, "-c", _ZOOMED]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split() == ["400", "600", "480", "True"]

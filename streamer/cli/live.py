@@ -41,7 +41,12 @@ _NO_CAMERA = "no camera was found; plug one in, or watch a stream: streamer live
 def live(
     camera: Annotated[
         str,
-        typer.Option("--camera", metavar="N|PATH|URL", help="Camera number or device, or a stream's URL; default: 0."),
+        typer.Option(
+            "--camera",
+            metavar="N|PATH|URL",
+            help="Camera number or device, or a stream's URL; default: 0.",
+            show_default=False,
+        ),
     ] = "0",
     size: Annotated[
         str | None,
@@ -136,11 +141,11 @@ def _check_outputs(targets: LiveTargets, *, wants_window: bool) -> bool:
         UsageError: There would be neither a window nor another output.
         SinkError: An output cannot be written.
     """
-    from streamer.sinks.window import window_problem
+    from streamer.sinks.window import WITHOUT_WINDOW, window_problem
 
     problem = window_problem() if wants_window else None
     if not targets and problem is not None:
-        raise UsageError(problem)
+        raise UsageError(f"{problem}; {WITHOUT_WINDOW}")
     if not targets and not wants_window:
         raise UsageError("--no-window shows nothing: ask for an output with --record, --results or --publish")
     if problem is not None:

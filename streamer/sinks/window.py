@@ -21,8 +21,9 @@ import cv2
 from streamer.pictures import UInt8
 from streamer.sinks.x11_keys import X11Keys
 
-_REMEDY = "use --no-window with --record, --results or --publish"
 _LIBRARIES = "libgl1 libglib2.0-0 libsm6 libxext6"
+# What else can be done about each of window_problem's, where nothing goes on without a window.
+WITHOUT_WINDOW = "to do without a window, use --no-window with --record, --results or --publish"
 _X11_PORT, _LAST_PORT = 6000, 65535
 # X Window System Protocol, section 8: little-endian, version 11.0, no authorization.
 _X11_GREETING = b"l\0" + (11).to_bytes(2, "little") + bytes(8)
@@ -52,8 +53,7 @@ def window_problem(environment: Mapping[str, str] = os.environ, build_informatio
     if toolkit.upper() == "NONE":
         return (
             "this OpenCV has no windows (opencv-python-headless took the place of opencv-python); run: "
-            "pip uninstall -y opencv-python-headless && pip install --force-reinstall opencv-python; or "
-            f"{_REMEDY}"
+            "pip uninstall -y opencv-python-headless && pip install --force-reinstall opencv-python"
         )
     if not toolkit.upper().startswith(("QT", "GTK")) or sys.platform in ("darwin", "win32"):
         return None
@@ -61,12 +61,12 @@ def window_problem(environment: Mapping[str, str] = os.environ, build_informatio
         return None
     lacking = _lacking_library()
     if lacking is not None:
-        return f"windows lack a system library ({lacking}); run: apt-get install -y {_LIBRARIES}; or {_REMEDY}"
+        return f"windows lack a system library ({lacking}); run: apt-get install -y {_LIBRARIES}"
     display = environment.get("DISPLAY", "")
     if not display:
-        return f"there is no display (DISPLAY is not set, as over ssh or on a server); {_REMEDY}"
+        return "there is no display (DISPLAY is not set, as over ssh or on a server)"
     if not _answers(display):
-        return f"the display {display} does not answer; start it, correct DISPLAY, or {_REMEDY}"
+        return f"the display {display} does not answer; start it, or correct DISPLAY"
     return None
 
 
@@ -153,7 +153,6 @@ class Window:
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_KEEPRATIO)
         self._clicks: list[Click] = []
         self._was_shown = self._is_shifted = False
-        self._size = size
         cv2.resizeWindow(title, *size)
         cv2.setMouseCallback(title, self._on_mouse)
         if self._keys is not None and not self._keys.listen(title):
@@ -198,20 +197,24 @@ class Window:
     def fit(self, width: int, height: int) -> None:
         """Give the inside the size of a picture, or the largest of its shape that suits any screen."""
         scale = min(1.0, _LARGEST_START[0] / width, _LARGEST_START[1] / height)
-        self._size = (round(width * scale), round(height * scale))
-        cv2.resizeWindow(self._title, *self._size)
+        cv2.resizeWindow(self._title, round(width * scale), round(height * scale))
 
     def zoom(self, factor: float) -> None:
-        """Make the inside larger or smaller."""
-        width, height = round(self._size[0] * factor), round(self._size[1] * factor)
+        """Make the picture larger or smaller than it is, whoever gave it its size; not in full screen."""
+        if self._is_full_screen:
+            return
+        shown = cv2.getWindowImageRect(self._title)[2:]
+        width, height = round(shown[0] * factor), round(shown[1] * factor)
         if min(width, height) >= _SMALLEST_SIDE and max(width, height) <= _LARGEST_SIDE:
-            self._size = (width, height)
             cv2.resizeWindow(self._title, width, height)
+
+    @property
+    def _is_full_screen(self) -> bool:
+        return cv2.getWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN) == cv2.WINDOW_FULLSCREEN
 
     def toggle_full_screen(self) -> None:
         """Fill the screen, or go back."""
-        is_full = cv2.getWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN) == cv2.WINDOW_FULLSCREEN
-        mode = cv2.WINDOW_NORMAL if is_full else cv2.WINDOW_FULLSCREEN
+        mode = cv2.WINDOW_NORMAL if self._is_full_screen else cv2.WINDOW_FULLSCREEN
         cv2.setWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN, mode)
 
     def close(self) -> None:
