@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -162,6 +164,15 @@ def test_before_the_first_picture_there_is_a_splash_that_says_what_is_waited_for
     first = view().splash(LiveStatus(detail="opening the camera 0"))
     assert (first != view().splash(LiveStatus(detail="loading"))).any()
     assert (first != view().splash(LiveStatus(SourceState.RECONNECTING, "opening the camera 0"))).any()
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (8, 8), (9, 12), (12, 12), (16, 9), (2, 300), (300, 2)], ids=str)
+def test_the_tiniest_pictures_are_shown_too_without_what_has_no_room(name: str, size: tuple[int, int]) -> None:
+    status, controls, message = STATES[name]
+    seen = result(*size, face((0, 0, *size)))
+    shown = view().compose(seen, status, replace(controls, details=True), message)
+    assert shown.shape[0] >= size[1]
 
 
 def test_text_that_cannot_fit_is_left_out() -> None:
