@@ -91,6 +91,7 @@ class LiveSession:
         self._opening = SourceStatus(SourceState.INITIALISING, "loading the nets and opening the source")
         self._running: RunningParts | None = None
         self._deeds: LiveDeeds | None = None
+        self._blurs_strangers = plan.config.annotate.blur_unknown
         self._figures: tuple[float, float | None, float | None] = (-math.inf, None, None)  # when, fps, age
         self._shown, self._processed = LiveRates(), LiveRates()
         self._messages: deque[tuple[float, str]] = deque(maxlen=1)
@@ -110,6 +111,7 @@ class LiveSession:
         if running is None:
             return
         self._running, self._deeds = running, LiveDeeds(running, self.tell)
+        running.blurs_strangers = self._blurs_strangers  # a key may have changed that while all was loading
         for result in results(
             [running.source],
             running.pipeline,
@@ -152,7 +154,7 @@ class LiveSession:
             build.build_annotator(config),
             models.device.name,
             Jobs("people", self._refresh_people, _REFRESH_SECONDS),
-            blurs_strangers=config.annotate.blur_unknown,
+            blurs_strangers=self._blurs_strangers,
         )
 
     def _take(self, running: RunningParts, result: FrameResult) -> None:
@@ -184,6 +186,7 @@ class LiveSession:
 
     def blur_strangers(self, is_blurred: bool) -> None:
         """Make faces without a name unrecognisable in what is recorded, too, or leave them."""
+        self._blurs_strangers = is_blurred
         if self._running is not None:
             self._running.blurs_strangers = is_blurred
 

@@ -1,0 +1,98 @@
+"""A live run without window and camera: what is asked of it while it loads, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from streamer import build
+from streamer.annotate import Annotator
+from streamer.canvas import Canvas
+from streamer.config import Config
+from streamer.errors import SourceOpenError
+from streamer.interrupts import Interrupt
+from streamer.live_recorder import Recorder
+from streamer.live_session import LivePlan, LiveSession
+from streamer.outputs import LiveOutputs
+from streamer.queues import StopRequest
+from streamer.recognition.people import Gallery
+from streamer.stages import LiveSource
+from streamer.types import Frame, FrameResult, SourceInfo, SourceState, SourceStatus
+from tests.fakes import RED, ListSink, draw, make_frame
+
+pytestmark = pytest.mark.timeout(60)
+
+INFO = SourceInfo("drawn", "drawn", 320, 180, 25.0, None, is_live=True)
+
+
+class TickingSource:
+    """A LiveSource that gives a picture every 20 ms until it is closed."""
+
+    info, skipped = INFO, 0
+    status = SourceStatus(SourceState.RUNNING, "320 × 180")
+
+    def __init__(self) -> None:
+        self._closed, self._index = threading.Event(), 0
+
+    def read(self) -> Frame | None:
+        if self._closed.wait(0.02):
+            return None
+        self._index += 1
+        return make_frame(draw([(10, 50, RED)]), self._index)
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class Run:
+    """A live session whose source opens when it is let."""
+
+    def __init__(self, load_people: Callable[[build.Models], tuple[Gallery, bool]] | None = None) -> None:
+        self.may_open, self.sink, self.stop = threading.Event(), ListSink(needs_canvas=True), StopRequest()
+        config = Config()
+        plan = LivePlan(
+            config,
+            self._opened,
+            load_people or (lambda _models: (Gallery(build.embedder_id(config)), False)),
+            lambda _stats: {"kept": self.sink},
+            _recorder,
+            is_shown=False,
+        )
+        self.session = LiveSession(plan, self.stop)
+
+    def _opened(self, _interrupt: Interrupt, _on_status: Callable[[SourceStatus], None]) -> LiveSource:
+        if not self.may_open.wait(30):
+            raise SourceOpenError("it was never let")
+        return TickingSource()
+
+
+def _recorder(outputs: LiveOutputs, info: SourceInfo) -> Recorder:
+    return Recorder(outputs, lambda _path, _begin_seconds: ListSink(), Path("recordings"), info.name)
+
+
+@pytest.fixture
+def drawn_blurred(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return whether strangers were to be blurred, for each picture that is drawn."""
+    told: list[bool] = []
+
+    def draw_nothing(self: Annotator, one: FrameResult) -> Canvas:
+        told.append(self.style.blur_unknown)
+        return Canvas(one.frame.picture)
+
+    monkeypatch.setattr(Annotator, "draw", draw_nothing)
+    return told
+
+
+def test_blurring_that_is_asked_for_while_all_is_loading_holds_from_the_first_frame_recorded(
+    drawn_blurred: list[bool],
+) -> None:
+    run = Run()
+    run.session.blur_strangers(True)
+    run.may_open.set()
+    while len(drawn_blurred) < 3:
+        assert run.session.newest.take(30) is not None
+    assert run.session.finish()
+    assert all(drawn_blurred)
