@@ -58,7 +58,8 @@ class LivePlan:
     Attributes:
         config: The settings.
         open_source: Opens the source, which may take a while, and tells how that goes; None: it was to stop before.
-        load_people: Returns who is known, and whether that is the gallery on disk, given the nets.
+        load_people: Returns who is known, and whether that is the gallery on disk, given the nets. Raises
+            InterruptedError where it was to stop before.
         make_outputs: Returns what is written from the first frame on, by name.
         recorder: Makes what switches recordings on and off.
         is_shown: There is a window.
@@ -103,10 +104,12 @@ class LiveSession:
         source_thread = Worker("open-source", partial(self._plan.open_source, self._interrupt, self._note_opening))
         try:
             running = self._build(source_thread)
-        except BaseException:
+        except BaseException as error:
             # Whatever failed, a source that opens later on must not stay open.
             if source_thread.join(_STOP_SECONDS) and source_thread.error is None:
                 _close(source_thread.result())
+            if isinstance(error, InterruptedError) and self._stop.is_set():
+                return
             raise
         if running is None:
             return

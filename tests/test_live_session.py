@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,3 +97,22 @@ def test_blurring_that_is_asked_for_while_all_is_loading_holds_from_the_first_fr
         assert run.session.newest.take(30) is not None
     assert run.session.finish()
     assert all(drawn_blurred)
+
+
+def test_a_run_that_is_ended_while_people_are_enrolled_from_photos_ends_without_an_error() -> None:
+    """Leaving is no failure, whoever was not enrolled yet."""
+    is_loading = threading.Event()
+    run: Run | None = None
+
+    def load(_models: build.Models) -> tuple[Gallery, bool]:
+        is_loading.set()
+        deadline = time.monotonic() + 30
+        while run is None or not run.stop.is_set():
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+        raise InterruptedError("enrolling the photos was interrupted")
+
+    run = Run(load)
+    run.may_open.set()
+    assert is_loading.wait(30)
+    assert run.session.finish()
