@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from streamer import build
-from streamer.addresses import Address
+from streamer.addresses import Address, is_address
 from streamer.api import people_from
 from streamer.config import Config
 from streamer.errors import SourceOpenError, printable
@@ -33,11 +33,15 @@ _FOLDER = Path("recordings")
 
 def plan_live(config: Config, choices: LiveChoices, stop: StopRequest) -> LivePlan:
     """Return the parts of a live run. Raises UsageError where the camera or an address makes no sense."""
+    publish = choices.targets.publish
+    address = Address(publish) if publish is not None else None
+    if address is not None:
+        build.build_publisher(config, address)  # said now, not once all is loaded
     return LivePlan(
         config=config,
         open_source=_opener(config, choices.camera),
         load_people=partial(_people, config, choices.people, stop),
-        make_outputs=_Outputs(config, choices.targets),
+        make_outputs=_Outputs(config, choices.targets, address),
         recorder=partial(_recorder, config),
         is_shown=choices.has_window,
     )
@@ -48,7 +52,7 @@ def _opener(config: Config, camera: str) -> Callable[[Interrupt, Callable[[Sourc
 
     A camera that is not there is most often a wrong number, so that is said at once; a stream may be up later.
     """
-    if _URL.match(camera.strip()):
+    if _URL.match(camera.strip()) or is_address(camera.strip()):
         address = Address(camera)
         return lambda interrupt, on_status: opened_with_retries(
             partial(build.open_stream, address, config), interrupt.wait, on_status
@@ -83,6 +87,7 @@ class _Outputs:
 
     config: Config
     targets: LiveTargets
+    publish: Address | None
 
     def __call__(self, stats: RunStats) -> dict[str, Sink]:
         sinks: dict[str, Sink] = {}
@@ -90,8 +95,8 @@ class _Outputs:
         for name, video, results in outputs:
             if video is not None or results is not None:
                 (sinks[name],) = build.build_sinks(self.config, build.Outputs(video, results), None, stats)
-        if self.targets.publish is not None:
-            sinks["publication"] = build.build_publisher(self.config, Address(self.targets.publish))
+        if self.publish is not None:
+            sinks["publication"] = build.build_publisher(self.config, self.publish)
         return sinks
 
 
