@@ -21,6 +21,7 @@ from streamer.outputs import LiveOutputs
 from streamer.queues import StopRequest
 from streamer.recognition.gallery import Gallery
 from streamer.retries import opened_with_retries
+from streamer.sinks.encoders import check_encoder
 from streamer.stages import LiveSource, Sink
 from streamer.stats import RunStats
 from streamer.types import SourceInfo, SourceState, SourceStatus
@@ -32,7 +33,11 @@ _FOLDER = Path("recordings")
 
 
 def plan_live(config: Config, choices: LiveChoices, stop: StopRequest) -> LivePlan:
-    """Return the parts of a live run. Raises UsageError where the camera or an address makes no sense."""
+    """Return the parts of a live run.
+
+    Raises UsageError where the camera or an address makes no sense, or the encoder asked for does not work here.
+    """
+    check_encoder(build.encoding(config))
     publish = choices.targets.publish
     address = Address(publish) if publish is not None else None
     if address is not None:

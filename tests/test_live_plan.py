@@ -6,7 +6,7 @@ import pytest
 
 from streamer import build
 from streamer.addresses import Address
-from streamer.config import Config
+from streamer.config import Config, load_config
 from streamer.errors import SourceOpenError, UsageError
 from streamer.interrupts import Interrupt
 from streamer.live_choices import LiveChoices, LiveTargets
@@ -24,6 +24,14 @@ def test_an_address_to_publish_at_that_makes_no_sense_is_refused_at_once(publish
     """Not after the camera was opened and the nets were loaded, with a window on the screen."""
     with pytest.raises(UsageError):
         plan_live(Config(), choices(publish=publish), StopRequest())
+
+
+def test_an_encoder_that_does_not_work_here_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by process; otherwise the first recording would fail, minutes later."""
+    monkeypatch.setattr("streamer.sinks.encoders.encoder_problem", lambda *_: "its driver is not there")
+    config = load_config(None, ["sinks.encoder=h264_nvenc"])
+    with pytest.raises(UsageError, match="h264_nvenc"):
+        plan_live(config, choices(), StopRequest())
 
 
 def test_a_cameras_address_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
