@@ -266,7 +266,7 @@ class LiveSession:
         running, error = self._running, self._thread.error
         if running is not None:
             if not has_ended:
-                running.source.close()
+                Worker("close-source", running.source.close)  # which waits for whoever reads, perhaps for long
             ending = Ending.COMPLETE if error is None else Ending.INTERRUPTED
             problem = running.outputs.finish(ending, _FINISH_SECONDS)
             has_ended = running.jobs.stop(_JOBS_SECONDS) and has_ended

@@ -17,11 +17,10 @@ from streamer.errors import SourceOpenError
 from streamer.interrupts import Interrupt
 from streamer.live_recorder import Recorder
 from streamer.live_session import LivePlan, LiveSession
-from streamer.outputs import LiveOutputs
 from streamer.queues import StopRequest
 from streamer.recognition.people import Gallery
-from streamer.stages import LiveSource
-from streamer.types import Frame, FrameResult, SourceInfo, SourceState, SourceStatus
+from streamer.stages import LiveSource, Sink
+from streamer.types import Ending, Frame, FrameResult, SourceInfo, SourceState, SourceStatus
 from tests.fakes import RED, ListSink, draw, make_frame
 
 pytestmark = pytest.mark.timeout(60)
@@ -30,15 +29,21 @@ INFO = SourceInfo("drawn", "drawn", 320, 180, 25.0, None, is_live=True)
 
 
 class TickingSource:
-    """A LiveSource that gives a picture every 20 ms until it is closed."""
+    """A LiveSource that gives a picture every 20 ms until it is closed.
+
+    Args:
+        hangs: Its fourth picture never comes, and closing it takes long, as where a driver hangs.
+    """
 
     info, skipped = INFO, 0
     status = SourceStatus(SourceState.RUNNING, "320 × 180")
 
-    def __init__(self) -> None:
-        self._closed, self._index = threading.Event(), 0
+    def __init__(self, *, hangs: bool = False) -> None:
+        self._closed, self._index, self._hangs = threading.Event(), 0, hangs
 
     def read(self) -> Frame | None:
+        if self._hangs and self._index == 3:
+            threading.Event().wait(5)
         if self._closed.wait(0.02):
             return None
         self._index += 1
@@ -46,20 +51,38 @@ class TickingSource:
 
     def close(self) -> None:
         self._closed.set()
+        if self._hangs:
+            threading.Event().wait(1.5)
 
 
 class Run:
-    """A live session whose source opens when it is let."""
+    """A live session whose source opens when it is let.
 
-    def __init__(self, load_people: Callable[[build.Models], tuple[Gallery, bool]] | None = None) -> None:
-        self.may_open, self.sink, self.stop = threading.Event(), ListSink(needs_canvas=True), StopRequest()
+    Args:
+        load_people: As in LivePlan; None: there is nobody.
+        sink: What gets its results.
+        source: What it watches.
+        folder: Where its snapshots go.
+    """
+
+    def __init__(
+        self,
+        load_people: Callable[[build.Models], tuple[Gallery, bool]] | None = None,
+        *,
+        sink: Sink | None = None,
+        source: LiveSource | None = None,
+        folder: Path = Path("recordings"),
+    ) -> None:
+        self.may_open, self.stop = threading.Event(), StopRequest()
+        self._source = source if source is not None else TickingSource()
+        own_sink = sink if sink is not None else ListSink(needs_canvas=True)
         config = Config()
         plan = LivePlan(
             config,
             self._opened,
             load_people or (lambda _models: (Gallery(build.embedder_id(config)), False)),
-            lambda _stats: {"kept": self.sink},
-            _recorder,
+            lambda _stats: {"kept": own_sink},
+            lambda outputs, info: Recorder(outputs, lambda _path, _begin: ListSink(), folder, info.name),
             is_shown=False,
         )
         self.session = LiveSession(plan, self.stop)
@@ -67,11 +90,7 @@ class Run:
     def _opened(self, _interrupt: Interrupt, _on_status: Callable[[SourceStatus], None]) -> LiveSource:
         if not self.may_open.wait(30):
             raise SourceOpenError("it was never let")
-        return TickingSource()
-
-
-def _recorder(outputs: LiveOutputs, info: SourceInfo) -> Recorder:
-    return Recorder(outputs, lambda _path, _begin_seconds: ListSink(), Path("recordings"), info.name)
+        return self._source
 
 
 @pytest.fixture
@@ -116,3 +135,17 @@ def test_a_run_that_is_ended_while_people_are_enrolled_from_photos_ends_without_
     run.may_open.set()
     assert is_loading.wait(30)
     assert run.session.finish()
+
+
+def test_a_source_that_hangs_keeps_a_run_from_ending_no_longer_than_any_other() -> None:
+    sink = ListSink()
+    run = Run(sink=sink, source=TickingSource(hangs=True))
+    run.may_open.set()
+    deadline = time.monotonic() + 30
+    while len(sink.results) < 3:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    began = time.monotonic()
+    assert not run.session.finish()
+    assert time.monotonic() - began < 2.0
+    assert sink.closed == [Ending.COMPLETE]
