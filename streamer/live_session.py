@@ -260,6 +260,7 @@ class LiveSession:
         Raises:
             StreamerError: What ended the run, or what went wrong with an output; a stage's error comes as it is.
         """
+        deadline = time.monotonic() + _STOP_SECONDS + _FINISH_SECONDS + _JOBS_SECONDS
         self._stop.set()
         self._interrupt.set()
         has_ended = self._thread.join(_STOP_SECONDS)
@@ -269,7 +270,8 @@ class LiveSession:
                 Worker("close-source", running.source.close)  # which waits for whoever reads, perhaps for long
             ending = Ending.COMPLETE if error is None else Ending.INTERRUPTED
             problem = running.outputs.finish(ending, _FINISH_SECONDS)
-            has_ended = running.jobs.stop(_JOBS_SECONDS) and has_ended
+            # Whoever was given a name just before the end has it, if there is time.
+            has_ended = running.jobs.stop(max(_JOBS_SECONDS, deadline - time.monotonic())) and has_ended
             error = error or problem
         if error is not None:
             raise error

@@ -15,6 +15,7 @@ from streamer.canvas import Canvas
 from streamer.config import Config
 from streamer.errors import SourceOpenError
 from streamer.interrupts import Interrupt
+from streamer.live_keys import Ask
 from streamer.live_recorder import Recorder
 from streamer.live_session import LivePlan, LiveSession
 from streamer.queues import StopRequest
@@ -135,6 +136,23 @@ def test_a_run_that_is_ended_while_people_are_enrolled_from_photos_ends_without_
     run.may_open.set()
     assert is_loading.wait(30)
     assert run.session.finish()
+
+
+def test_what_is_asked_for_just_before_the_end_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enrolling may take half a second where thousands are known; a snapshot stands for it here."""
+
+    def draw_slowly(_self: Annotator, one: FrameResult) -> Canvas:
+        threading.Event().wait(0.6)
+        return Canvas(one.frame.picture)
+
+    monkeypatch.setattr(Annotator, "draw", draw_slowly)
+    run = Run(sink=ListSink(), folder=tmp_path)
+    run.may_open.set()
+    assert run.session.newest.take(30) is not None
+    assert run.session.newest.take(30) is not None  # so the first has been taken up
+    run.session.ask(Ask.SNAPSHOT)
+    assert run.session.finish()
+    assert len(list(tmp_path.glob("*.png"))) == 1
 
 
 def test_a_source_that_hangs_keeps_a_run_from_ending_no_longer_than_any_other() -> None:
