@@ -268,7 +268,9 @@ class LiveSession:
         if running is not None:
             if not has_ended:
                 Worker("close-source", running.source.close)  # which waits for whoever reads, perhaps for long
-            ending = Ending.COMPLETE if error is None else Ending.INTERRUPTED
+            # Without a frame there is nothing for which an earlier file should go.
+            is_whole = error is None and running.last_result is not None
+            ending = Ending.COMPLETE if is_whole else Ending.INTERRUPTED
             problem = running.outputs.finish(ending, _FINISH_SECONDS)
             # Whoever was given a name just before the end has it, if there is time.
             has_ended = running.jobs.stop(max(_JOBS_SECONDS, deadline - time.monotonic())) and has_ended

@@ -34,18 +34,19 @@ class TickingSource:
 
     Args:
         hangs: Its fourth picture never comes, and closing it takes long, as where a driver hangs.
+        is_dark: It gives no picture at all.
     """
 
     info, skipped = INFO, 0
     status = SourceStatus(SourceState.RUNNING, "320 × 180")
 
-    def __init__(self, *, hangs: bool = False) -> None:
-        self._closed, self._index, self._hangs = threading.Event(), 0, hangs
+    def __init__(self, *, hangs: bool = False, is_dark: bool = False) -> None:
+        self._closed, self._index, self._hangs, self._is_dark = threading.Event(), 0, hangs, is_dark
 
     def read(self) -> Frame | None:
         if self._hangs and self._index == 3:
             threading.Event().wait(5)
-        if self._closed.wait(0.02):
+        if self._closed.wait(30 if self._is_dark else 0.02):
             return None
         self._index += 1
         return make_frame(draw([(10, 50, RED)]), self._index)
@@ -167,3 +168,15 @@ def test_a_source_that_hangs_keeps_a_run_from_ending_no_longer_than_any_other() 
     assert not run.session.finish()
     assert time.monotonic() - began < 2.0
     assert sink.closed == [Ending.COMPLETE]
+
+
+def test_a_run_that_ends_before_its_first_frame_takes_no_earlier_file_s_place() -> None:
+    sink = ListSink()
+    run = Run(sink=sink, source=TickingSource(is_dark=True))
+    run.may_open.set()
+    deadline = time.monotonic() + 30
+    while sink.opened is None:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    assert run.session.finish()
+    assert sink.closed == [Ending.INTERRUPTED]
