@@ -26,6 +26,8 @@ Down = Literal["top", "middle", "bottom"]
 
 _PLATES_KEPT, _WIDTHS_KEPT = 64, 512
 _LEAST_PIXELS = 8
+_MARGIN = 4
+_LEAST_WIDTH = 32  # of a picture that has room for a letter and margins
 _SMALLER = 0.8
 _MOST_LINES = 3
 # Letters of bars and numbers, of the usual size; smaller ones beside faces lower than this share of the shorter side.
@@ -92,7 +94,7 @@ class Hud:
         plate = self._fitting(canvas, lines, ground, round(self.letter_pixels(canvas) * scale), below)
         if plate is None:
             return below
-        (width, height), margin = plate.size, 4
+        (width, height), margin = plate.size, _MARGIN
         left = {"left": margin, "middle": (canvas.width - width) // 2, "right": canvas.width - width - margin}[place[0]]
         top = {
             "top": below + margin,
@@ -105,7 +107,7 @@ class Hud:
     def write_columns(self, canvas: Canvas, left: Sequence[str], right: Sequence[str]) -> None:
         """Write two columns of as many lines each into the middle."""
         pixels = self.letter_pixels(canvas)
-        while pixels >= _LEAST_PIXELS:
+        while pixels >= _LEAST_PIXELS and canvas.width >= _LEAST_WIDTH:
             looks = (
                 PlateLook(tuple(lines), NEUTRAL, pixels, canvas.width // 2 * 2, canvas.is_bt709)
                 for lines in (left, right)
@@ -182,15 +184,15 @@ class Hud:
 
     def _fitting(self, canvas: Canvas, lines: Sequence[str], ground: Rgb, pixels: int, taken: int) -> Plate | None:
         """Return the plate in the largest letters, up to `pixels`, with which it fits; None: it never does."""
-        while pixels >= _LEAST_PIXELS:
-            look = PlateLook(tuple(lines), ground, pixels, (canvas.width - 8) // 2 * 2, canvas.is_bt709)
+        while pixels >= _LEAST_PIXELS and canvas.width >= _LEAST_WIDTH:
+            look = PlateLook(tuple(lines), ground, pixels, (canvas.width - 2 * _MARGIN) // 2 * 2, canvas.is_bt709)
             is_whole = all(
                 self._text.width(line, pixels) + pixels <= look.max_width for line in lines if "\t" not in line
             )
             smaller = round(pixels * _SMALLER)
             if is_whole or smaller < _LEAST_PIXELS:
                 plate = self._plate(look)
-                if plate.size[0] <= canvas.width and plate.size[1] + taken <= canvas.height:
+                if plate.size[0] <= canvas.width and plate.size[1] + taken + _MARGIN <= canvas.height:
                     return plate
             pixels = smaller
         return None

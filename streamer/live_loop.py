@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from streamer.errors import printable
+from streamer.interrupts import Interrupt
 from streamer.live_keys import Ask, Controls, Request, zoom_of
 from streamer.live_status import LiveStatus
 from streamer.live_view import SPLASH_SIZE, LiveView
@@ -99,7 +100,7 @@ class WindowLoop:
         self._window = Window(TITLE, SPLASH_SIZE)
         self._window.show(view.splash(LiveStatus(detail="starting")))
         self._window.poll()
-        self._log = StateLog()
+        self._log, self._idle = StateLog(), Interrupt()
         try:
             self.session = start()
         except BaseException:
@@ -133,7 +134,10 @@ class WindowLoop:
         """Show the newest picture, or the last one anew where the states around it may have changed."""
         most_fps = self.session.most_shown_fps
         due = self._shown_at + (1 / most_fps if most_fps else 0.0)
-        result = self.session.newest.take(_IDLE_SECONDS) if time.monotonic() >= due else None
+        early_seconds = due - time.monotonic()
+        if early_seconds > 0:  # keys cannot wait so long, but a machine that is overloaded must not be kept busy
+            self._idle.wait(min(early_seconds, _IDLE_SECONDS))
+        result = self.session.newest.take(_IDLE_SECONDS) if early_seconds <= 0 else None
         now = time.monotonic()
         if result is None and now - self._drawn_at < _REDRAW_SECONDS:
             return

@@ -21,6 +21,7 @@ from streamer.outputs import LiveOutputs
 from streamer.queues import StopRequest
 from streamer.recognition.gallery import Gallery
 from streamer.retries import opened_with_retries
+from streamer.sinks.encoders import check_encoder
 from streamer.stages import LiveSource, Sink
 from streamer.stats import RunStats
 from streamer.types import SourceInfo, SourceState, SourceStatus
@@ -31,12 +32,20 @@ _FOLDER = Path("recordings")
 
 
 def plan_live(config: Config, choices: LiveChoices, stop: StopRequest) -> LivePlan:
-    """Return the parts of a live run. Raises UsageError where the camera or an address makes no sense."""
+    """Return the parts of a live run.
+
+    Raises UsageError where the camera or an address makes no sense, or the encoder asked for does not work here.
+    """
+    check_encoder(build.encoding(config))
+    publish = choices.targets.publish
+    address = Address(publish) if publish is not None else None
+    if address is not None:
+        build.build_publisher(config, address)  # said now, not once all is loaded
     return LivePlan(
         config=config,
         open_source=_opener(config, choices.camera),
         load_people=partial(_people, config, choices.people, stop),
-        make_outputs=_Outputs(config, choices.targets),
+        make_outputs=_Outputs(config, choices.targets, address),
         recorder=partial(_recorder, config),
         is_shown=choices.has_window,
     )
@@ -47,7 +56,7 @@ def _opener(config: Config, camera: str) -> Callable[[Interrupt, Callable[[Sourc
 
     A camera that is not there is most often a wrong number, so that is said at once; a stream may be up later.
     """
-    if is_address(camera) or "://" in camera:
+    if "://" in camera or is_address(camera.strip()):
         address = Address(camera)
         return lambda interrupt, on_status: opened_with_retries(
             partial(build.open_stream, address, config), interrupt.wait, on_status
@@ -82,6 +91,7 @@ class _Outputs:
 
     config: Config
     targets: LiveTargets
+    publish: Address | None
 
     def __call__(self, stats: RunStats) -> dict[str, Sink]:
         sinks: dict[str, Sink] = {}
@@ -89,8 +99,8 @@ class _Outputs:
         for name, video, results in outputs:
             if video is not None or results is not None:
                 (sinks[name],) = build.build_sinks(self.config, build.Outputs(video, results), None, stats)
-        if self.targets.publish is not None:
-            sinks["publication"] = build.build_publisher(self.config, Address(self.targets.publish))
+        if self.publish is not None:
+            sinks["publication"] = build.build_publisher(self.config, self.publish)
         return sinks
 
 

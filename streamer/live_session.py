@@ -54,7 +54,8 @@ class LivePlan:
     Attributes:
         config: The settings.
         open_source: Opens the source, which may take a while, and tells how that goes; None: it was to stop before.
-        load_people: Returns who is known, and whether that is the gallery on disk, given the nets.
+        load_people: Returns who is known, and whether that is the gallery on disk, given the nets. Raises
+            InterruptedError where it was to stop before.
         make_outputs: Returns what is written from the first frame on, by name.
         recorder: Makes what switches recordings on and off.
         is_shown: There is a window.
@@ -100,6 +101,7 @@ class LiveSession:
         self._opening = SourceStatus(SourceState.INITIALISING, "loading the nets and opening the source")
         self._running: RunningParts | None = None
         self._deeds: LiveDeeds | None = None
+        self._blurs_strangers = plan.config.annotate.blur_unknown
         self._figures: tuple[float, float | None, float | None] = (-math.inf, None, None)  # when, fps, age
         self._shown, self._processed = LiveRates(), LiveRates()
         self._messages: deque[tuple[float, str]] = deque(maxlen=1)
@@ -111,14 +113,17 @@ class LiveSession:
         source_thread = Worker("open-source", partial(self._plan.open_source, self._interrupt, self._note_opening))
         try:
             running = self._build(source_thread)
-        except BaseException:
+        except BaseException as error:
             # Whatever failed, a source that opens later on must not stay open.
             if source_thread.join(_STOP_SECONDS) and source_thread.error is None:
                 _close(source_thread.result())
+            if isinstance(error, InterruptedError) and self._stop.is_set():
+                return
             raise
         if running is None:
             return
         self._running, self._deeds = running, LiveDeeds(running, self.tell)
+        running.blurs_strangers = self._blurs_strangers  # a key may have changed that while all was loading
         for result in results(
             [running.source],
             running.pipeline,
@@ -161,7 +166,7 @@ class LiveSession:
             build.build_annotator(config),
             models.device.name,
             Jobs("people", self._refresh_people, _REFRESH_SECONDS),
-            blurs_strangers=config.annotate.blur_unknown,
+            blurs_strangers=self._blurs_strangers,
         )
 
     def _take(self, running: RunningParts, result: FrameResult) -> None:
@@ -193,6 +198,7 @@ class LiveSession:
 
     def blur_strangers(self, is_blurred: bool) -> None:
         """Make faces without a name unrecognisable in what is recorded, too, or leave them."""
+        self._blurs_strangers = is_blurred
         if self._running is not None:
             self._running.blurs_strangers = is_blurred
 
@@ -262,16 +268,20 @@ class LiveSession:
 
     def finish(self) -> LiveEnd:
         """End the run and all outputs, within two seconds."""
+        deadline = time.monotonic() + _STOP_SECONDS + _FINISH_SECONDS + _JOBS_SECONDS
         self._stop.set()
         self._interrupt.set()
         has_ended = self._thread.join(_STOP_SECONDS)
         running, error = self._running, self._thread.error
         if running is not None:
             if not has_ended:
-                running.source.close()
-            ending = Ending.COMPLETE if error is None else Ending.INTERRUPTED
+                Worker("close-source", running.source.close)  # which waits for whoever reads, perhaps for long
+            # Without a frame there is nothing for which an earlier file should go.
+            is_whole = error is None and running.last_result is not None
+            ending = Ending.COMPLETE if is_whole else Ending.INTERRUPTED
             problem = running.outputs.finish(ending, _FINISH_SECONDS)
-            has_ended = running.jobs.stop(_JOBS_SECONDS) and has_ended
+            # Whoever was given a name just before the end has it, if there is time.
+            has_ended = running.jobs.stop(max(_JOBS_SECONDS, deadline - time.monotonic())) and has_ended
             error = error or problem
         return LiveEnd(error, has_ended)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import queue
 import threading
 import time
@@ -86,6 +87,7 @@ class LiveSinkThread:
         self._queue: queue.Queue[tuple[FrameResult, Canvas | None] | Ending] = queue.Queue(capacity + 1)
         self._capacity = capacity
         self._error: Exception | None = None
+        self._last_write_at = math.inf
         self.dropped = self.written = 0
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
         self._thread.start()
@@ -96,7 +98,9 @@ class LiveSinkThread:
         except Exception as error:  # noqa: BLE001 - it must reach the user, whatever it is
             self._fail(error)
         while not isinstance(item := self._queue.get(), Ending):
-            if self._error is None:
+            if time.monotonic() > self._last_write_at:
+                self.dropped += 1
+            elif self._error is None:
                 try:
                     self._sink.write(*item)
                     self.written += 1
@@ -141,6 +145,10 @@ class LiveSinkThread:
     def finish(self, ending: Ending) -> None:
         """Let the sink write what waits and be closed, without waiting for it; nothing may be put after this."""
         self._queue.put_nowait(ending)
+
+    def hurry(self, last_write_at: float) -> None:
+        """Drop and count what still waits at that moment, monotonic seconds: there is no time left to write it."""
+        self._last_write_at = last_write_at
 
     @property
     def is_done(self) -> bool:

@@ -65,7 +65,7 @@ class LiveView:
         controls.see(shown)
         self._annotator.style = replace(
             self._style,
-            blur_unknown=self._style.blur_unknown or controls.blur,
+            blur_unknown=controls.blur,
             show_landmarks=self._style.show_landmarks or controls.details,
         )
         canvas = self._annotator.draw(shown)

@@ -13,6 +13,9 @@ from streamer.live_threads import LiveSinkThread
 from streamer.stages import Sink
 from streamer.types import Ending, FrameResult, SourceInfo
 
+# Of the time in which outputs are to be finished; the rest is for what they write at their end.
+_WRITING_SHARE = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
@@ -82,13 +85,19 @@ class LiveOutputs:
             ]
 
     def finish(self, ending: Ending, within_seconds: float) -> StreamerError | None:
-        """Finish all outputs side by side; return the first thing that went wrong with any, also with removed ones."""
-        deadline = time.monotonic() + within_seconds
+        """Finish all outputs side by side; return the first thing that went wrong with any, also with removed ones.
+
+        A slow one drops the last frames that wait for it, so that it is whole in time.
+        """
+        now = time.monotonic()
+        deadline = now + within_seconds
         with self._lock:
             for thread in self._running.values():
                 thread.finish(ending)
             threads = [*self._ending, *self._running.values()]
             self._running, self._ending = {}, []
+        for thread in threads:
+            thread.hurry(now + _WRITING_SHARE * within_seconds)
         for thread in threads:
             thread.join(deadline)
         self._errors += [thread.error for thread in threads if thread.error is not None]

@@ -49,6 +49,14 @@ class GatedSink(ListSink):
         super().write(one, canvas)
 
 
+class SlowSink(ListSink):
+    """A sink that takes a tenth of a second for a frame."""
+
+    def write(self, one: FrameResult, canvas: Canvas | None) -> None:
+        threading.Event().wait(0.1)
+        super().write(one, canvas)
+
+
 def test_an_output_gets_what_is_delivered_between_its_coming_and_its_going() -> None:
     outputs, sink = LiveOutputs(INFO), ListSink(needs_canvas=True)
     outputs.deliver(result(0), plain)
@@ -128,6 +136,17 @@ def test_an_output_that_hangs_does_not_keep_a_run_from_ending() -> None:
     assert "stuck does not move" in str(error)
     stuck.gate.set()
     assert until(lambda: bool(stuck.closed))
+
+
+def test_an_output_that_is_too_slow_is_whole_in_time_without_the_last_frames() -> None:
+    """An encoder of large pictures may need seconds for what waits, and a file that is given up is lost to its user."""
+    outputs, slow = LiveOutputs(INFO), SlowSink()
+    outputs.add("recording", slow)
+    for index in range(20):
+        outputs.deliver(result(index), plain)
+    assert outputs.finish(Ending.COMPLETE, 1.0) is None
+    assert slow.closed == [Ending.COMPLETE]
+    assert 1 <= len(slow.results) < 15
 
 
 def test_two_outputs_cannot_have_one_name() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -226,6 +228,26 @@ def test_long_messages_are_wrapped_rather_than_made_too_small_to_read() -> None:
     assert all(hud.fits_one_line(canvas, line) for line in lines)
     assert hud.wrapped(canvas, "Ana is known now") == ["Ana is known now"]
     assert len(hud.wrapped(canvas, text * 9)) == 3
+
+
+def test_the_blur_that_is_asked_for_at_first_can_be_switched_off_in_the_window_as_in_recordings() -> None:
+    """Recordings follow the key alone: a window that stayed blurred would promise what they do not keep."""
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+    stranger = face((100, 150, 200, 270), None)
+    seen = FrameResult(Frame(Canvas(BgrPicture(noise)).picture(), 0, 0.0, 0.0, "drawn"), (stranger,))
+    begun_blurred = LiveView(AnnotateStyle(blur_unknown=True))
+    clear = begun_blurred.compose(seen, running(), Controls(blur=False))[170:250, 120:180].std()
+    blurred = begun_blurred.compose(seen, running(), Controls(blur=True))[170:250, 120:180].std()
+    assert blurred < 0.3 * clear
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (8, 8), (9, 12), (12, 12), (16, 9), (2, 300), (300, 2)], ids=str)
+def test_the_tiniest_pictures_are_shown_too_without_what_has_no_room(name: str, size: tuple[int, int]) -> None:
+    status, controls, message = STATES[name]
+    seen = result(*size, face((0, 0, *size)))
+    shown = view().compose(seen, status, replace(controls, details=True), message)
+    assert shown.shape[0] >= size[1]
 
 
 def test_text_that_cannot_fit_is_left_out() -> None:

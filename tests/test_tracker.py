@@ -226,6 +226,12 @@ def test_unlike_pictures_seconds_apart_are_cuts_every_time() -> None:
     assert found == [False, True, True, False, True]
 
 
+def test_the_same_view_in_another_size_is_a_cut() -> None:
+    """A camera that is back with another size shows somebody else where the tracks of before are, in pixels."""
+    small, large = texture(1), np.asarray(np.kron(texture(1), np.ones((2, 2, 1))), np.uint8)
+    assert cuts_in([small] * 5 + [large] * 5 + [small] * 3) == [5, 10]
+
+
 def test_a_pan_is_no_cut() -> None:
     wide = np.concatenate([texture(1), texture(2), texture(3)], axis=1)
     assert cuts_in([wide[:, 30 * i : 30 * i + 640] for i in range(40)]) == []

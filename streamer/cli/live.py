@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,7 @@ from streamer.errors import UsageError
 from streamer.live_choices import LiveChoices, LiveTargets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from streamer.config import Config
     from streamer.live_session import LiveSession
@@ -199,7 +200,8 @@ def _shown(config: Config, choices: LiveChoices, start: Callable[[], LiveSession
 
     view = LiveView(annotate_style(config), config.annotate.font)
     loop = WindowLoop(start, view, Controls(blur=config.annotate.blur_unknown, mirror=choices.is_mirrored))
-    loop.run(stop)
+    with _finished_on_error(loop.session):
+        loop.run(stop)
     return loop.session
 
 
@@ -208,8 +210,20 @@ def _unseen(start: Callable[[], LiveSession], stop: StopRequest) -> LiveSession:
     from streamer.live_loop import watch
 
     session = start()
-    watch(session, stop)
+    with _finished_on_error(session):
+        watch(session, stop)
     return session
+
+
+@contextmanager
+def _finished_on_error(session: LiveSession) -> Iterator[None]:
+    """Finish a run, files and all, also where showing it fails; that failure is the one to tell."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            session.finish()
+        raise
 
 
 def _tell(session: LiveSession) -> None:

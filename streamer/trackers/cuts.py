@@ -2,7 +2,8 @@
 
 Two signs must agree, on a small blurred copy of the luma: the picture differs by much more than it has been differing
 (the adaptive rule of PySceneDetect, so that a pan or a shaking camera is no cut), and what differs is the layout, not
-only the brightness (low correlation, so that a flash or a light switched on is no cut).
+only the brightness (low correlation, so that a flash or a light switched on is no cut). A picture of another size, as
+a camera or a stream may give once it is back, is a cut, too: in its pixels nobody is where they were.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class ShotCutDetector:
 
     def __init__(self) -> None:
         self._previous: Float32 | None = None
+        self._size: tuple[int, int] | None = None
         self._previous_seconds = 0.0
         self._usual_change: float | None = None  # None: a shot has just begun, nothing is known of its motion
 
@@ -34,8 +36,13 @@ class ShotCutDetector:
         small = _small(frame.picture.luma())
         previous, self._previous = self._previous, small
         elapsed, self._previous_seconds = frame.pts_seconds - self._previous_seconds, frame.pts_seconds
+        size = (frame.picture.width, frame.picture.height)
+        size_before, self._size = self._size, size
         if previous is None:
             return False
+        if size != size_before:
+            self._usual_change = None
+            return True
         change = float(np.abs(small - previous).mean())
         usual, self._usual_change = self._usual_change, change
         looks_other = change > _LEAST_CHANGE and _correlation(small, previous) < _MOST_CORRELATION
