@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from streamer.annotate import Annotator
 from streamer.errors import StreamerError
@@ -41,9 +42,9 @@ class LiveDeeds:
             case Watch(watched):
                 running.watch(watched)
             case Enrol(track_id, name):
-                self._change(lambda: _line(running.people.enrol(running.source_id, track_id, name)))
+                self._do(partial(self._enrol, track_id, name))
             case Deny(track_id):
-                self._change(lambda: _line(running.people.deny(running.source_id, track_id)))
+                self._do(lambda: _line(running.people.deny(running.source_id, track_id)))
             case _:
                 pass
 
@@ -68,16 +69,12 @@ class LiveDeeds:
         # Drawn by an annotator of its own: the run's draws in the run's thread.
         self._do(lambda: running.recorder.snapshot(Annotator(style).draw(result)))
 
-    def _change(self, change: Callable[[], str]) -> None:
-        """Change who is known, after which nobody need be looked at closely any more."""
-
-        def changed() -> str:
-            try:
-                return change()
-            finally:
-                self._running.watch(None)
-
-        self._do(changed)
+    def _enrol(self, track_id: int, name: str) -> str:
+        running = self._running
+        try:
+            return _line(running.people.enrol(running.source_id, track_id, name))
+        finally:
+            running.unwatch(track_id)
 
     def _do(self, job: Callable[[], str]) -> None:
         """Do something that may take a while, and tell what came of it."""
@@ -87,6 +84,8 @@ class LiveDeeds:
                 self._tell(job())
             except StreamerError as error:
                 self._tell(str(error))
+            except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, whatever it is
+                self._tell(f"that failed: unexpected {type(error).__name__}: {error}")
 
         if not self._running.jobs.put(told):
             self._tell("too much waits to be done already; try again in a moment")

@@ -67,7 +67,7 @@ def _opener(config: Config, camera: str) -> Callable[[Interrupt, Callable[[Sourc
             raise SourceOpenError(
                 f"{printable(camera)} is a file and no camera; watch it with: streamer process {printable(camera)}"
             )
-        on_status(SourceStatus(SourceState.INITIALISING, f"opening the camera {printable(camera)}"))
+        on_status(SourceStatus(SourceState.INITIALISING, f"opening camera {printable(camera)}"))
         return build.open_camera(int(camera) if _NUMBER.fullmatch(camera.strip()) else camera, config)
 
     return open_camera

@@ -115,6 +115,11 @@ class RunningParts:
         if track_id is not None:
             self.people.look_closely(self.source_id, track_id)
 
+    def unwatch(self, track_id: int) -> None:
+        """Look as usual again at a face, unless another is being watched by now."""
+        if self._watched == track_id:
+            self.watch(None)
+
     def summary(self, stats: RunStats, now_seconds: float) -> StatsSummary:
         """Return the run's numbers of at most a second ago: adding them up takes a while."""
         if self._summary is None or now_seconds - self._summary_at >= _SUMMARY_SECONDS:

@@ -43,8 +43,17 @@ _LOG = logging.getLogger(__name__)
 # Together below two seconds, within which a window that is closed should be gone.
 _STOP_SECONDS, _FINISH_SECONDS, _JOBS_SECONDS = 0.7, 0.9, 0.2
 _REFRESH_SECONDS = 1.0
-_MESSAGE_SECONDS = 6.0
+_MESSAGE_SECONDS, _LETTERS_A_SECOND = 6.0, 15
 _FIGURES_SECONDS = 0.5
+# What the details tell of the stages, in words.
+_STAGES = {
+    "detect": "search the picture",
+    "refine": "look near faces",
+    "track": "follow",
+    "embed": "look who it is",
+    "emotion": "read emotions",
+    "shown": "from camera to screen",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,8 @@ class LiveSession:
         """Load all that a run needs; None: it was to stop before its source was open."""
         plan, config = self._plan, self._plan.config
         models = build.Models(config, self.stats)
+        if source_thread.is_done:
+            source_thread.result()  # what is wrong with the source is told before all else is loaded
         gallery, is_kept = plan.load_people(models)
         labeller = build_live_labeller(config, models, gallery, self.stats)
         people = build_live_people(config, labeller, gallery, is_kept=is_kept)
@@ -153,9 +164,7 @@ class LiveSession:
         info = source.info
         people.begin(info)
         outputs = LiveOutputs(info)
-        for name, sink in plan.make_outputs(self.stats).items():
-            outputs.add(name, sink)
-        return RunningParts(
+        running = RunningParts(
             source,
             pipeline,
             people,
@@ -168,6 +177,9 @@ class LiveSession:
             Jobs("people", self._refresh_people, _REFRESH_SECONDS),
             blurs_strangers=self._blurs_strangers,
         )
+        for name, sink in plan.make_outputs(self.stats).items():
+            outputs.add(name, sink)
+        return running
 
     def _take(self, running: RunningParts, result: FrameResult) -> None:
         now = time.monotonic()
@@ -205,7 +217,8 @@ class LiveSession:
     def tell(self, line: str) -> None:
         """Show a line for some seconds."""
         _LOG.info("%s", line)
-        self._messages.append((time.monotonic() + _MESSAGE_SECONDS, line))
+        seconds = max(_MESSAGE_SECONDS, len(line) / _LETTERS_A_SECOND)
+        self._messages.append((time.monotonic() + seconds, line))
 
     # ---- how it goes
 
@@ -252,7 +265,7 @@ class LiveSession:
             load=running.ladder.status,
             recordings=running.recorder.running(),
             problems=tuple(one.problem for one in running.outputs.statuses() if one.problem is not None),
-            stages=tuple((stage.name, stage.seconds.p50) for stage in summary.stages),
+            stages=tuple((_STAGES[one.name], one.seconds.p50) for one in summary.stages if one.name in _STAGES),
         )
 
     def _slow_figures(self, now: float) -> tuple[float | None, float | None]:

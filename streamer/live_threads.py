@@ -81,11 +81,8 @@ class LiveSinkThread:
     def __init__(self, sink: Sink, name: str, info: SourceInfo) -> None:
         self.name, self.needs_canvas = name, sink.needs_canvas
         self._sink, self._info = sink, info
-        frame_bytes = info.width * info.height * 3 // 2
-        capacity = max(2, min(_MOST_WAITING, _WAITING_BYTES // frame_bytes))
         # Room for the word that nothing more will come.
-        self._queue: queue.Queue[tuple[FrameResult, Canvas | None] | Ending] = queue.Queue(capacity + 1)
-        self._capacity = capacity
+        self._queue: queue.Queue[tuple[FrameResult, Canvas | None] | Ending] = queue.Queue(_MOST_WAITING + 1)
         self._error: Exception | None = None
         self._last_write_at = math.inf
         self.dropped = self.written = 0
@@ -106,6 +103,8 @@ class LiveSinkThread:
                     self.written += 1
                 except Exception as error:  # noqa: BLE001 - see above
                     self._fail(error)
+        if self.dropped:
+            _LOG.warning("the output %s was too slow: %d frames are not in it", self.name, self.dropped)
         try:
             self._sink.close(Ending.FAILED if self._error is not None else item)
         except Exception as error:  # noqa: BLE001 - see above
@@ -127,16 +126,20 @@ class LiveSinkThread:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong now, for people to read: it has failed, or it tries again."""
+        """What is wrong now, for people to read: it has failed, tries again, or is too slow."""
         if self.error is not None:
             return str(self.error)
-        return self._sink.problem if isinstance(self._sink, RetryingSink) else None
+        if isinstance(self._sink, RetryingSink) and self._sink.problem is not None:
+            return self._sink.problem
+        return f"{self.name}: too slow, {self.dropped} frames are not in it" if self.dropped else None
 
     def put(self, result: FrameResult, canvas: Canvas | None) -> None:
         """Hand over a result without waiting; where too many wait already, the oldest is dropped and counted."""
         if self._error is not None:
             return
-        while self._queue.qsize() >= self._capacity:
+        picture = result.frame.picture  # of another size than the first, perhaps
+        capacity = max(2, min(_MOST_WAITING, _WAITING_BYTES // (picture.width * picture.height * 3 // 2 + 1)))
+        while self._queue.qsize() >= capacity:
             with contextlib.suppress(queue.Empty):
                 self._queue.get_nowait()
                 self.dropped += 1

@@ -77,12 +77,12 @@ class LiveOutputs:
                     thread.put(result, canvas if thread.needs_canvas else None)
 
     def statuses(self) -> list[OutputStatus]:
-        """Return how the running outputs stand."""
+        """Return how the running outputs stand, and the last that failed as it was finished."""
         with self._lock:
             return [
                 OutputStatus(thread.name, thread.written, thread.dropped, thread.problem, thread.error is not None)
                 for thread in self._running.values()
-            ]
+            ] + [OutputStatus("", 0, 0, str(error), has_failed=True) for error in self._errors[-1:]]
 
     def finish(self, ending: Ending, within_seconds: float) -> StreamerError | None:
         """Finish all outputs side by side; return the first thing that went wrong with any, also with removed ones.

@@ -497,7 +497,7 @@ class TestAnUnpluggedCamera:
         child = capture_process().pid
         camera.tell("unplug")
         assert until(lambda: reader.is_in(SourceState.RECONNECTING), 3) < 1
-        assert reader.source.status.detail == "it is unplugged"
+        assert reader.source.status.detail == "the camera is unplugged"
         pause(2)
         seen = len(reader.frames)
         camera.tell("ok")
@@ -530,7 +530,7 @@ class TestAnUnpluggedCamera:
             read(source)
             camera.tell("unplug")
             start = time.monotonic()
-            with pytest.raises(SourceLostError, match="/dev/video0 is lost: it is unplugged"):
+            with pytest.raises(SourceLostError, match="/dev/video0 is lost: the camera is unplugged"):
                 list(iter(source.read, None))
             assert 0.5 < time.monotonic() - start < 3
         finally:

@@ -119,7 +119,10 @@ def test_elsewhere_plain_lines_tell_how_much_of_one_job_is_done(
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals) -> None:
+def test_the_first_signal_asks_and_the_second_interrupts(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_SAME_REQUEST_SECONDS", 0.0)
     before = signal.getsignal(number)
     with progress.stop_on_signals() as stop:
         assert not stop.is_set()
@@ -128,3 +131,13 @@ def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_signals_that_follow_at_once_are_the_same_request() -> None:
+    """`timeout -s INT` signals the process and its group, so that one wish comes twice."""
+    with progress.stop_on_signals() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.is_set()

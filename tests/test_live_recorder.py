@@ -117,7 +117,7 @@ def test_a_recording_that_failed_is_begun_anew_by_the_same_key(tmp_path: Path) -
     outputs, given = LiveOutputs(INFO), iter(sinks)
     made = Recorder(outputs, lambda path, begin: next(given), tmp_path, "camera")
     made.toggle(is_clean=False, pts_seconds=0.0)
-    while not any(one.problem for one in outputs.statuses()):
+    while not any(one.has_failed for one in outputs.statuses()):
         deliver(outputs, 0)
     assert made.running() == ()
     assert made.toggle(is_clean=False, pts_seconds=1.0).startswith("recording ")

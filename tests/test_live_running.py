@@ -134,6 +134,6 @@ def test_a_paused_source_is_read_on_and_goes_on_with_the_newest_picture() -> Non
 def test_a_source_that_is_lost_while_paused_says_so() -> None:
     gated = GatedSource(AnySource())
     gated.is_paused = True
-    lost = SourceStatus(SourceState.RECONNECTING, "it is unplugged")
+    lost = SourceStatus(SourceState.RECONNECTING, "the camera is unplugged")
     cast(AnySource, gated._source).status = lost
     assert gated.status == lost

@@ -17,7 +17,7 @@ from streamer.errors import SourceOpenError
 from streamer.interrupts import Interrupt
 from streamer.live_keys import Ask
 from streamer.live_recorder import Recorder
-from streamer.live_session import LivePlan, LiveSession
+from streamer.live_session import LiveEnd, LivePlan, LiveSession
 from streamer.queues import StopRequest
 from streamer.recognition.people import Gallery
 from streamer.stages import LiveSource, Sink
@@ -116,7 +116,7 @@ def test_blurring_that_is_asked_for_while_all_is_loading_holds_from_the_first_fr
     run.may_open.set()
     while len(drawn_blurred) < 3:
         assert run.session.newest.take(30) is not None
-    assert run.session.finish()
+    assert run.session.finish() == LiveEnd(None, is_whole=True)
     assert all(drawn_blurred)
 
 
@@ -136,7 +136,7 @@ def test_a_run_that_is_ended_while_people_are_enrolled_from_photos_ends_without_
     run = Run(load)
     run.may_open.set()
     assert is_loading.wait(30)
-    assert run.session.finish()
+    assert run.session.finish() == LiveEnd(None, is_whole=True)
 
 
 def test_what_is_asked_for_just_before_the_end_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_what_is_asked_for_just_before_the_end_is_done(tmp_path: Path, monkeypat
     assert run.session.newest.take(30) is not None
     assert run.session.newest.take(30) is not None  # so the first has been taken up
     run.session.ask(Ask.SNAPSHOT)
-    assert run.session.finish()
+    assert run.session.finish() == LiveEnd(None, is_whole=True)
     assert len(list(tmp_path.glob("*.png"))) == 1
 
 
@@ -165,7 +165,7 @@ def test_a_source_that_hangs_keeps_a_run_from_ending_no_longer_than_any_other() 
         assert time.monotonic() < deadline
         threading.Event().wait(0.01)
     began = time.monotonic()
-    assert not run.session.finish()
+    assert not run.session.finish().is_whole
     assert time.monotonic() - began < 2.0
     assert sink.closed == [Ending.COMPLETE]
 
@@ -178,5 +178,5 @@ def test_a_run_that_ends_before_its_first_frame_takes_no_earlier_file_s_place() 
     while sink.opened is None:
         assert time.monotonic() < deadline
         threading.Event().wait(0.01)
-    assert run.session.finish()
+    assert run.session.finish() == LiveEnd(None, is_whole=True)
     assert sink.closed == [Ending.INTERRUPTED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from streamer.types import FrameResult, SourceInfo
 
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY_SECONDS = 10.0
+_SAME_REQUEST_SECONDS = 0.5
 
 
 class Meter(Protocol):
@@ -118,13 +120,22 @@ def share_meter(what: str) -> Iterator[Callable[[float], None]]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM into a stop request; a second one interrupts at once."""
+    """Turn the first SIGINT or SIGTERM into a stop request; a second one interrupts at once.
+
+    Those that follow within a moment belong to the first: `timeout`, terminals and service managers signal the process
+    and its group.
+    """
     stop = StopRequest()
+    asked_at = -math.inf
     before: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
 
-    def ask(number: int, _frame: FrameType | None) -> None:
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked_at
+        now = time.monotonic()
+        if stop.is_set() and now - asked_at > _SAME_REQUEST_SECONDS:
+            raise KeyboardInterrupt
+        asked_at = asked_at if stop.is_set() else now
         stop.set()
-        signal.signal(number, signal.default_int_handler)
 
     for wanted in (signal.SIGINT, signal.SIGTERM):
         before[wanted] = signal.signal(wanted, ask)

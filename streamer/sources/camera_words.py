@@ -5,14 +5,14 @@ from __future__ import annotations
 from streamer.sources.camera_link import Reason
 
 LIST = "streamer live --list"
-NO_PICTURE = "it gives no picture"
+NO_PICTURE = "the camera gives no picture"
 
 _TROUBLES = {
     Reason.NONE: NO_PICTURE,
-    Reason.ABSENT: "it is unplugged",
-    Reason.FORBIDDEN: "there is no permission to use it",
-    Reason.BUSY: "another program uses it",
-    Reason.NOT_A_CAMERA: "it is no camera",
+    Reason.ABSENT: "the camera is unplugged",
+    Reason.FORBIDDEN: "there is no permission to use the camera",
+    Reason.BUSY: "another program uses the camera",
+    Reason.NOT_A_CAMERA: "what is there now is no camera",
     Reason.NO_PICTURE: NO_PICTURE,
 }
 
