@@ -9,10 +9,7 @@ Whoever watches calls `status` and takes from `newest`; all requests may come fr
 
 from __future__ import annotations
 
-import logging
-import math
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +18,9 @@ from streamer import build
 from streamer.build_live import build_live_labeller, build_live_people
 from streamer.config import Config
 from streamer.interrupts import Interrupt
+from streamer.live_board import LiveBoard
 from streamer.live_deeds import LiveDeeds
 from streamer.live_keys import Request
-from streamer.live_rates import LiveRates
 from streamer.live_recorder import Recorder
 from streamer.live_running import RunningParts
 from streamer.live_status import LiveStatus
@@ -38,22 +35,9 @@ from streamer.stages import LiveSource, Sink
 from streamer.stats import RunStats
 from streamer.types import Ending, FrameResult, SourceInfo, SourceState, SourceStatus
 
-_LOG = logging.getLogger(__name__)
-
 # Together below two seconds, within which a window that is closed should be gone.
 _STOP_SECONDS, _FINISH_SECONDS, _JOBS_SECONDS = 0.7, 0.9, 0.2
 _REFRESH_SECONDS = 1.0
-_MESSAGE_SECONDS, _LETTERS_A_SECOND = 6.0, 15
-_FIGURES_SECONDS = 0.5
-# What the details tell of the stages, in words.
-_STAGES = {
-    "detect": "search the picture",
-    "refine": "look near faces",
-    "track": "follow",
-    "embed": "look who it is",
-    "emotion": "read emotions",
-    "shown": "from camera to screen",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +95,7 @@ class LiveSession:
         self._running: RunningParts | None = None
         self._deeds: LiveDeeds | None = None
         self._blurs_strangers = plan.config.annotate.blur_unknown
-        self._figures: tuple[float, float | None, float | None] = (-math.inf, None, None)  # when, fps, age
-        self._shown, self._processed = LiveRates(), LiveRates()
-        self._messages: deque[tuple[float, str]] = deque(maxlen=1)
+        self._board = LiveBoard(self.stats)
         self._thread: Worker[None] = Worker("live", self._run)
 
     # ---- the run's own thread
@@ -131,7 +113,7 @@ class LiveSession:
             raise
         if running is None:
             return
-        self._running, self._deeds = running, LiveDeeds(running, self.tell)
+        self._running, self._deeds = running, LiveDeeds(running, self._board.tell)
         running.blurs_strangers = self._blurs_strangers  # a key may have changed that while all was loading
         for result in results(
             [running.source],
@@ -188,12 +170,12 @@ class LiveSession:
         running.people.see(result)
         running.outputs.deliver(result, running.drawing().draw)
         self.stats.count_frame(result.frame.captured_at)
-        self._processed.add(now)
+        self._board.note_processed(now)
 
     def _refresh_people(self) -> None:
         line = self._running.people.refresh_if_changed() if self._running is not None else None
         if line is not None:
-            self.tell(line)
+            self._board.tell(line)
 
     # ---- what it is asked
 
@@ -202,7 +184,7 @@ class LiveSession:
         if self._deeds is not None:
             self._deeds.obey(request)
         else:
-            self.tell("that comes too early: there is no picture yet")
+            self._board.tell("that comes too early: there is no picture yet")
 
     def advice(self, track_id: int) -> str:
         """Return what whoever gets a name should do while it is typed, in a few words; "": nothing."""
@@ -214,19 +196,12 @@ class LiveSession:
         if self._running is not None:
             self._running.blurs_strangers = is_blurred
 
-    def tell(self, line: str) -> None:
-        """Show a line for some seconds."""
-        _LOG.info("%s", line)
-        seconds = max(_MESSAGE_SECONDS, len(line) / _LETTERS_A_SECOND)
-        self._messages.append((time.monotonic() + seconds, line))
-
     # ---- how it goes
 
     @property
     def message(self) -> str:
         """What there is to tell just now; "": nothing."""
-        last = next(iter(self._messages), None)
-        return last[1] if last is not None and time.monotonic() < last[0] else ""
+        return self._board.message
 
     @property
     def most_shown_fps(self) -> float | None:
@@ -235,44 +210,12 @@ class LiveSession:
 
     def note_shown(self, result: FrameResult) -> None:
         """Note that a frame is on the screen now."""
-        now = time.monotonic()
-        self._shown.add(now, now - result.frame.captured_at)
-        self.stats.note("shown", now - result.frame.captured_at)
+        self._board.note_shown(result)
 
     def status(self) -> LiveStatus:
         """Return how the run stands."""
         running = self._running
-        if running is None:
-            # The source may be open already, while the nets are still loaded.
-            is_open = self._opening.state is SourceState.RUNNING
-            return (
-                LiveStatus(detail="loading the nets")
-                if is_open
-                else LiveStatus(self._opening.state, self._opening.detail)
-            )
-        now, source = time.monotonic(), running.source.status
-        details = {SourceState.RUNNING: "", SourceState.PAUSED: "space: go on"}
-        summary = running.summary(self.stats, now)
-        fps, age_seconds = self._slow_figures(now)
-        return LiveStatus(
-            state=source.state,
-            detail=details.get(source.state, source.detail),
-            source=running.name(source),
-            device=running.device,
-            fps=fps,
-            age_seconds=age_seconds,
-            dropped=summary.dropped,
-            load=running.ladder.status,
-            recordings=running.recorder.running(),
-            problems=tuple(one.problem for one in running.outputs.statuses() if one.problem is not None),
-            stages=tuple((_STAGES[one.name], one.seconds.p50) for one in summary.stages if one.name in _STAGES),
-        )
-
-    def _slow_figures(self, now: float) -> tuple[float | None, float | None]:
-        """Return frames a second and the age of what is shown; changed seldom, or nobody could read them."""
-        if now - self._figures[0] >= _FIGURES_SECONDS:
-            self._figures = (now, self._processed.per_second(now), self._shown.late_value(now))
-        return self._figures[1:]
+        return self._board.status(running) if running is not None else self._board.before(self._opening)
 
     @property
     def is_over(self) -> bool:

@@ -1,4 +1,4 @@
-"""A run: sources are read, whole frames searched, results made and sinks fed side by side, in threads.py's threads.
+"""A run: sources are read, whole frames searched, results made and sinks fed side by side, each in threads of its own.
 
     source ─grab thread─▶ FrameQueue ┐
     source ─grab thread─▶ FrameQueue ┴─scan threads─▶ queue ─follow thread─▶ queue ─▶ label and draw, in the caller's
@@ -21,9 +21,10 @@ from streamer.canvas import Canvas
 from streamer.errors import StreamerError, UsageError
 from streamer.load import LoadMeter
 from streamer.queues import Batcher, RunSettings, StopRequest
+from streamer.sink_threads import SinkThread
 from streamer.stages import Sink, Source
 from streamer.stats import RunStats, StatsSummary
-from streamer.threads import FollowThread, Grabber, Scanner, SinkThread
+from streamer.threads import FollowThread, Grabber, Scanner
 from streamer.types import Ending, FrameResult
 
 

@@ -1,7 +1,7 @@
-"""The threads of a run, one class a kind: they read sources, search whole frames, and feed sinks.
+"""The threads of a run that make results, one class a kind: they read sources, search whole frames, and follow faces.
 
-With live_threads.py all that starts threads; each has a name, hands its error on, and is joined. runner.py puts them
-together.
+With sink_threads.py and live_threads.py all that starts threads; each has a name, hands its error on, and is joined.
+runner.py puts them together.
 """
 
 from __future__ import annotations
@@ -14,19 +14,16 @@ import time
 from collections.abc import Iterator
 
 from streamer.batches import Batch, Followed, FrameStages
-from streamer.canvas import Canvas
-from streamer.errors import SinkError, StreamerError
+from streamer.errors import StreamerError
 from streamer.queues import Batcher, FrameQueue, RunSettings, StopRequest
-from streamer.stages import LiveSource, Sink, Source
+from streamer.stages import LiveSource, Source
 from streamer.stats import RunStats
-from streamer.types import Ending, Frame, FrameResult, SourceInfo
+from streamer.types import Frame
 
 _LOG = logging.getLogger(__name__)
 
 # A read or a search that takes longer on closing is left to itself: the process must not hang on a dead peer.
 _JOIN_SECONDS = 10.0
-# A sink that takes longer for one frame is stuck.
-_STUCK_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 # Followed and not labelled yet: enough that neither waits for the other, few enough that no frame grows old there.
 _ROUNDS_AHEAD = 2
@@ -99,73 +96,6 @@ class Grabber:
             self._live.close()
         _join(self._thread)
         self._count_dropped()
-
-
-class SinkThread:
-    """Feeds one sink in a thread of its own, so that an encoder holds up the pipeline only when its queue is full."""
-
-    def __init__(self, sink: Sink, info: SourceInfo, capacity: int, stats: RunStats) -> None:
-        self._sink, self._stats = sink, stats
-        self._name = type(sink).__name__.removesuffix("Sink").lower()
-        self._queue: queue.Queue[tuple[FrameResult, Canvas | None] | None] = queue.Queue(capacity)
-        self._error: Exception | None = None
-        self._written = 0
-        self.needs_canvas = sink.needs_canvas
-        sink.open(info)
-        self._thread = threading.Thread(target=self._run, name=f"sink-{self._name}-{info.source_id}", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if self._error is not None:
-                continue  # go on emptying the queue, so that the pipeline never waits on a dead sink
-            try:
-                with self._stats.time(self._name):
-                    self._sink.write(*item)
-                self._written += 1
-            except Exception as error:  # noqa: BLE001 - a thread's error must reach the caller, whatever it is
-                self._error = error
-
-    def put(self, result: FrameResult, canvas: Canvas | None) -> None:
-        """Hand over a result; raise the sink's error if it has failed."""
-        self._queue_up((result, canvas))
-        self.raise_error()
-
-    def drain(self) -> None:
-        """Let the sink write what waits, and end the thread; raise its error if it has failed."""
-        self._queue_up(None)
-        while self._thread.is_alive():
-            written, deadline = self._written, time.monotonic() + _STUCK_SECONDS
-            while self._thread.is_alive() and self._written == written:
-                if time.monotonic() > deadline:
-                    raise self._stuck()
-                self._thread.join(_POLL_SECONDS)
-        self.raise_error()
-
-    def close(self, ending: Ending) -> None:
-        """Finish the sink, which has been drained; raise its error, the first that it met."""
-        try:
-            if not self._thread.is_alive():  # a sink that hangs in a write cannot be closed under it
-                self._sink.close(ending)
-        except Exception as error:  # noqa: BLE001 - the other sinks must still be closed, whatever it is
-            self._error = self._error or error
-        self.raise_error()
-
-    def _queue_up(self, item: tuple[FrameResult, Canvas | None] | None) -> None:
-        try:
-            self._queue.put(item, timeout=_STUCK_SECONDS)
-        except queue.Full:
-            raise self._stuck() from None
-
-    def _stuck(self) -> SinkError:
-        return SinkError(f"the {self._name} output has not moved for {_STUCK_SECONDS:.0f} s; it is given up")
-
-    def raise_error(self) -> None:
-        """Raise what went wrong in the sink, if anything did."""
-        if isinstance(self._error, StreamerError):
-            raise self._error
-        if self._error is not None:
-            raise SinkError(f"the {self._name} output failed: {self._error!r}") from self._error
 
 
 class _Search:

@@ -44,7 +44,7 @@ LAYERS = (
     ("batches",),
     ("pipeline",),
     ("queues", "parallel"),
-    ("threads", "live_threads", "replay"),
+    ("threads", "sink_threads", "live_threads", "replay"),
     ("runner", "outputs"),
     ("settings_values",),
     ("settings_emotion", "settings_source"),
@@ -55,7 +55,7 @@ LAYERS = (
     ("build",),
     ("build_live", "api", "stills", "enrolling", "labelled_faces", "live_rates", "live_recorder"),
     ("live_running",),
-    ("live_deeds",),
+    ("live_deeds", "live_board"),
     ("live_session",),
     ("live_loop", "live_plan"),
     ("emotion_examples",),
@@ -89,7 +89,7 @@ RESERVED = {
     "yaml": ("settings_values", "config"),
     "concurrent": ("parallel", "threads", "sinks.web"),
     "asyncio": ("sinks.web",),
-    "queue": ("threads", "live_threads", "sinks.web", "bench.ceiling"),
+    "queue": ("threads", "sink_threads", "live_threads", "sinks.web", "bench.ceiling"),
     "_thread": (),
     "multiprocessing": (),
     "pickle": ("torch_files",),  # unpicklers that know the names of weights and no others
@@ -102,7 +102,7 @@ RESERVED = {
 # Who may start a thread, and who may besides wait for one; a lock that guards a counter is anybody's.
 # The benchmark's ceiling is a program of its own, none of our threads included; so is the process that reads a camera,
 # which must see its parent's end while a driver hangs.
-STARTERS = ("threads", "live_threads", "sinks.web", "bench.ceiling", "sources.camera_capture")
+STARTERS = ("threads", "sink_threads", "live_threads", "sinks.web", "bench.ceiling", "sources.camera_capture")
 WAITERS = ("queues", "runner", "interrupts")
 WAITING = ("Condition", "Event", "Lock")
 # Who may let time pass: between two attempts at a server nothing else could be waited for.
@@ -182,7 +182,7 @@ def _use_faults(module: str, node: ast.AST) -> Iterator[str]:
         if name in ("time.sleep", "asyncio.sleep") and module not in SLEEPERS:
             yield f"{module} sleeps"
         if _needs_threads(name) and module not in STARTERS and not (module in WAITERS and last in WAITING):
-            yield f"{module} uses {name}, though threads belong to threads.py and live_threads.py"
+            yield f"{module} uses {name}, though threads belong to threads.py and its like"
         if first == "cv2" and WINDOW_CALLS.fullmatch(last) and module not in WINDOWS:
             yield f"{module} calls {name}, though windows belong to sinks/window.py"
         if name in ("time as", "cv2 as", "torch as"):
