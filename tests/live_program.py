@@ -25,7 +25,7 @@ def needed(program: str) -> str:
     """Return a program's path; without it a test is skipped, but fails where everything has to be tested."""
     found = shutil.which(program)
     if found is None:
-        message = f"{program} is not installed: apt-get install xvfb xdotool"
+        message = f"{program} is not installed: apt-get install xvfb xdotool openbox"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
@@ -45,6 +45,22 @@ def screen() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@contextmanager
+def window_manager(display: str) -> Iterator[None]:
+    """Let a window manager run on a screen."""
+    manager = subprocess.Popen(
+        [needed("openbox")],
+        env={**os.environ, "DISPLAY": display},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        manager.terminate()
+        manager.wait(10)
 
 
 def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -127,6 +143,12 @@ class LiveProgram:
         """Click into the window."""
         window = self.window()
         assert self._xdotool("mousemove", "--window", window, str(x), str(y), "click", "1").returncode == 0
+
+    def close_by_window_manager(self) -> None:
+        """Close the window as its frame's button does."""
+        window = self.window()
+        assert self._xdotool("windowactivate", "--sync", window).returncode == 0
+        assert self._xdotool("key", "alt+F4").returncode == 0
 
     def close_window(self) -> None:
         """Take the window away."""

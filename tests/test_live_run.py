@@ -17,7 +17,7 @@ from streamer.sources.portraits import packaged_portraits
 from streamer.sources.synthetic import SyntheticSource
 from tests.drawn import two_people_scene, write_video
 from tests.fake_camera import FakeCamera, FakeCameras, FakeMode, moving_face
-from tests.live_program import LiveProgram, names_in, results_of, screen, seen_so_far, until
+from tests.live_program import LiveProgram, names_in, results_of, screen, seen_so_far, until, window_manager
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -156,6 +156,22 @@ def test_however_it_ends_files_are_whole_and_nothing_is_left(
     # The camera is free: it can be opened at once.
     again = watching(start)
     assert again.quit() == 0, again.log
+
+
+def test_a_window_that_its_window_manager_closes_ends_the_run(
+    camera: FakeCamera, hidden_cameras: FakeCameras, tmp_path: Path
+) -> None:
+    with screen() as display, window_manager(display):
+        environment = {"DISPLAY": display, **hidden_cameras.environment}
+        program = LiveProgram(tmp_path, environment, "--results", "seen.jsonl")
+        try:
+            program.window()
+            program.said("watching Fake camera")
+            assert program.end(program.close_by_window_manager) == 0, program.log
+        finally:
+            program.kill()
+    assert results_of(tmp_path / "seen.jsonl")[-1]["type"] == "summary"
+    assert "error" not in program.log
 
 
 def test_closing_the_window_while_all_is_still_loading_ends_it(camera: FakeCamera, start: Start) -> None:

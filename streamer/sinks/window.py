@@ -192,7 +192,10 @@ class Window:
         """Say whether the user has closed it."""
         if self._keys is not None and self._keys.is_gone:
             return True
-        return self._was_shown and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        try:
+            return self._was_shown and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # Qt ends with its last window, and then knows nothing of it
+            return True
 
     def fit(self, width: int, height: int) -> None:
         """Give the inside the size of a picture, or the largest of its shape that suits any screen."""
