@@ -73,8 +73,8 @@ def test_cameras_that_cannot_be_used_say_so(cameras: FakeCameras) -> None:
     cameras.add(1, name="Taken").tell("busy")
     cameras.add(2, name="Gone").tell("unplug")
     assert listed(cameras) == [
-        "/dev/video0 (there is no permission to use it)",
-        "/dev/video1  Taken (another program uses it)",
+        "/dev/video0 (there is no permission to use the camera)",
+        "/dev/video1  Taken (another program uses the camera)",
         "    YUYV  640 × 480 at 30 fps",
     ]
 
@@ -83,7 +83,7 @@ def test_a_camera_that_is_being_read_is_listed_and_not_disturbed(cameras: FakeCa
     cameras.add()
     source = CameraSource(0)
     try:
-        assert listed(cameras)[0] == "/dev/video0  Fake camera (another program uses it)"
+        assert listed(cameras)[0] == "/dev/video0  Fake camera (another program uses the camera)"
         assert source.read() is not None
         assert source.read() is not None
         assert source.status.reconnects == 0
